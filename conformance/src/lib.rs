@@ -1,0 +1,11 @@
+//! Conformance: judges Hearth from outside, with none of its code. See `conformance/README.md`.
+
+mod client;
+mod play;
+mod record;
+mod runner;
+pub mod scenario;
+mod server;
+mod xml;
+
+pub mod dev;

@@ -1,0 +1,11 @@
+//! Plays scenarios: makes the accounts, takes the steps, tells what went wrong.
+
+mod clients;
+mod expect;
+mod players;
+mod stage;
+mod streams;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use stage::{Failure, play};

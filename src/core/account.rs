@@ -1,0 +1,135 @@
+//! An account in memory: its roster, its resources, and the stanzas that wait for a commit. One lock guards all of it;
+//! what happens under it is synchronous and short.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use hearth_wire::{BareJid, Jid, Stanza};
+use parking_lot::Mutex;
+
+use crate::pending::Pending;
+use crate::roster::Roster;
+use crate::session::Session;
+use crate::slot::Slots;
+
+/// An account, shared by its sessions and by whoever sends to it.
+#[derive(Debug)]
+pub struct Account {
+    /// Its number in the store; `None`: a guest, of whom nothing is stored (XEP-0175).
+    pub id: Option<i64>,
+    /// Its address.
+    pub jid: BareJid,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: i64,
+    state: Mutex<AccountState>,
+}
+
+/// One bound resource, as its account sees it.
+#[derive(Debug)]
+pub struct Resource {
+    /// The session.
+    pub session: Arc<Session>,
+    /// The last broadcast presence; `None`: connected, but not available.
+    pub presence: Option<Arc<Stanza>>,
+    /// The priority of that presence (RFC 6121 §4.7.2.3).
+    pub priority: i8,
+    /// It asked for the roster: it gets pushes (RFC 6121 §2.2).
+    pub interested: bool,
+    /// Whom it sent directed presence to and has not taken it back (RFC 6121 §4.6).
+    pub directed: Vec<Jid>,
+}
+
+impl Resource {
+    /// A session just bound.
+    pub fn new(session: Arc<Session>) -> Self {
+        Self { session, presence: None, priority: 0, interested: false, directed: Vec::new() }
+    }
+
+    /// Whether it sent initial presence.
+    pub fn is_available(&self) -> bool {
+        self.presence.is_some()
+    }
+
+    /// Whether it may be given messages to the bare address (RFC 6121 §8.5.2.1.1).
+    pub fn takes_messages(&self) -> bool {
+        self.is_available() && self.priority >= 0
+    }
+}
+
+/// The part of the account's log that memory must know of.
+#[derive(Debug, Default)]
+pub struct LogState {
+    /// Stanzas for the account in the order in which they will be released: those with a row not yet committed, and
+    /// others behind them.
+    pub waiting: VecDeque<Waiting>,
+    /// Whether the store may hold messages that were not delivered.
+    pub has_offline: bool,
+    /// The highest row that has left a write buffer: what is above is still owed.
+    pub delivered: i64,
+    /// The session that is being given what waited, if any; until it has all, new messages queue up behind.
+    pub draining: Option<u64>,
+    /// A row was committed while the store was being drained: look again.
+    pub drain_again: bool,
+    /// Whether a task removes delivered rows from the store.
+    pub forgetting: bool,
+}
+
+/// A stanza for the account, held until it may be released.
+#[derive(Debug)]
+pub struct Waiting {
+    /// The stanza.
+    pub stanza: Arc<Stanza>,
+    /// Its row; `None`: it has none and only waits behind others.
+    pub row: Option<Arc<Pending>>,
+}
+
+/// What the account's lock guards.
+#[derive(Debug, Default)]
+pub struct AccountState {
+    /// The contacts.
+    pub roster: Roster,
+    /// The bound resources.
+    pub resources: Vec<Resource>,
+    /// The log.
+    pub log: LogState,
+    /// When the last available resource went away, in milliseconds since 1970; 0: not in the life of this process.
+    pub away_ms: i64,
+    /// Whether the account was removed: nothing may be bound or stored any more.
+    pub removed: bool,
+    /// What modules hung on it.
+    pub slots: Slots,
+}
+
+impl Account {
+    /// An account with what was loaded of it.
+    pub fn new(id: Option<i64>, jid: BareJid, created_ms: i64, state: AccountState) -> Self {
+        Self { id, jid: jid.compact(), created_ms, state: Mutex::new(state) }
+    }
+
+    /// Looks at the account under its lock. Never take another account's lock, and never wait, inside.
+    pub fn with<R>(&self, look: impl FnOnce(&mut AccountState) -> R) -> R {
+        look(&mut self.state.lock())
+    }
+}
+
+impl AccountState {
+    /// The resource with this name.
+    pub fn resource(&self, name: &str) -> Option<&Resource> {
+        self.resources.iter().find(|resource| resource.session.resource() == name)
+    }
+
+    /// The resource of this session.
+    pub fn resource_of(&mut self, session: u64) -> Option<&mut Resource> {
+        self.resources.iter_mut().find(|resource| resource.session.id == session)
+    }
+
+    /// The available resources.
+    pub fn available(&self) -> impl Iterator<Item = &Resource> {
+        self.resources.iter().filter(|resource| resource.is_available())
+    }
+
+    /// Whether `other` may know that this account is there: by subscription, or because it is the account itself.
+    pub fn shares_presence_with(&self, own: &str, other: &str) -> bool {
+        own == other || self.roster.subscription(other).from
+    }
+}

@@ -1,0 +1,140 @@
+//! The life of a session: an identity proved, a resource bound, and its end in whatever way.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use hearth_wire::{BareJid, Jid, StanzaCondition, StanzaError, StreamCondition};
+
+use crate::account::{Account, AccountState, Resource};
+use crate::error::Internal;
+use crate::event::Event;
+use crate::host::Host;
+use crate::message;
+use crate::offline;
+use crate::outbox::{End, Item};
+use crate::presence;
+use crate::random;
+use crate::sasl::Identity;
+use crate::server::{Conflict, Server};
+use crate::session::{Connected, Session};
+
+/// What a client asks for when it binds.
+#[derive(Debug)]
+pub struct BindRequest {
+    /// Who it has proved to be.
+    pub identity: Identity,
+    /// The host it logged in to.
+    pub host: Arc<Host>,
+    /// The resource it wants; `None`: any.
+    pub resource: Option<String>,
+    /// How it is connected.
+    pub connected: Connected,
+    /// The default language of its stream.
+    pub lang: Option<Box<str>>,
+}
+
+/// Binds a resource (RFC 6120 §7.6, §7.7).
+///
+/// # Errors
+/// What the client is told: `conflict`, `resource-constraint`, `bad-request` for a resource that is none,
+/// `not-authorized` when the account has gone meanwhile.
+pub async fn bind(server: &Arc<Server>, request: BindRequest) -> Result<Arc<Session>, StanzaError> {
+    let account = owner(server, &request).await?;
+    let settings = server.settings();
+    let sessions_max = settings.limits.sessions_per_account_max as usize;
+    let wanted = match &request.resource {
+        Some(resource) => full(&account.jid, resource)?,
+        None => made(&account.jid)?,
+    };
+    let (session, replaced) = account.with(|state| {
+        if state.removed {
+            return Err(StanzaError::new(StanzaCondition::NotAuthorized));
+        }
+        let (jid, replaced) = claim(state, &account.jid, wanted, settings.conflict)?;
+        if replaced.is_none() && state.resources.len() >= sessions_max {
+            return Err(StanzaError::new(StanzaCondition::ResourceConstraint));
+        }
+        let session = Arc::new(Session::new(
+            server.session_began(),
+            jid,
+            Arc::clone(&account),
+            request.host,
+            request.connected,
+            request.lang,
+        ));
+        state.resources.push(Resource::new(Arc::clone(&session)));
+        Ok((session, replaced))
+    })?;
+    if let Some(old) = replaced {
+        end(server, &old, VecDeque::new());
+        let text = Some("another client took this resource".to_owned());
+        old.outbox.end(End { condition: Some(StreamCondition::Conflict), text });
+    }
+    server.metrics().logins.up();
+    server.tell(&Event::SessionBound(&session));
+    Ok(session)
+}
+
+/// The account of an identity.
+async fn owner(server: &Arc<Server>, request: &BindRequest) -> Result<Arc<Account>, StanzaError> {
+    match &request.identity {
+        Identity::Account(jid) => {
+            let account = server.accounts().load(server.store(), jid).await?;
+            account.ok_or(StanzaError::new(StanzaCondition::NotAuthorized))
+        }
+        Identity::Anonymous { .. } => {
+            let local = random::id()?.to_lowercase();
+            let jid = BareJid::from_parts(Some(&local), request.host.domain.domain())
+                .map_err(|_| Internal::Damaged("a made-up address"))?;
+            Ok(server.accounts().insert_guest(jid, server.now_ms()))
+        }
+    }
+}
+
+fn full(bare: &BareJid, resource: &str) -> Result<Jid, StanzaError> {
+    bare.with_resource(resource).map_err(|_| StanzaError::new(StanzaCondition::BadRequest))
+}
+
+fn made(bare: &BareJid) -> Result<Jid, StanzaError> {
+    full(bare, &random::id()?)
+}
+
+/// §7.7.2.2: the resource as it will be, and the session that has to give it up.
+fn claim(
+    state: &mut AccountState,
+    bare: &BareJid,
+    wanted: Jid,
+    conflict: Conflict,
+) -> Result<(Jid, Option<Arc<Session>>), StanzaError> {
+    let holder = wanted.resource().and_then(|name| state.resource(name)).map(|held| Arc::clone(&held.session));
+    match (holder, conflict) {
+        (None, _) => Ok((wanted, None)),
+        (Some(old), Conflict::Replace) => Ok((wanted, Some(old))),
+        (Some(_), Conflict::Refuse) => Err(StanzaError::new(StanzaCondition::Conflict)),
+        (Some(_), Conflict::Rename) => Ok((made(bare)?, None)),
+    }
+}
+
+/// Ends a session, however it came to that: its contacts hear that it is unavailable, and what it was given but did not
+/// write (`unwritten`, then its queue) finds another way. Ending it again does nothing.
+pub fn end(server: &Arc<Server>, session: &Arc<Session>, unwritten: VecDeque<Item>) {
+    let was_bound = session.account.with(|state| state.resource_of(session.id).is_some());
+    if !was_bound {
+        // replaced or removed: what was still unwritten by then is all that is left
+        message::reroute(server, &session.account, unwritten.into_iter());
+        return;
+    }
+    presence::gone(server, session);
+    let queued = session.account.with(|state| {
+        state.resources.retain(|resource| resource.session.id != session.id);
+        session.outbox.seal()
+    });
+    session.end_flushed();
+    offline::hand_on(server, session);
+    message::reroute(server, &session.account, unwritten.into_iter().chain(queued));
+    if session.account.id.is_none() {
+        server.accounts().forget(session.account.jid.as_str());
+    }
+    server.session_ended();
+    server.tell(&Event::SessionEnded(session));
+}

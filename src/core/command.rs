@@ -1,0 +1,238 @@
+//! Admin commands: described once by the module that owns them, offered through every door (local socket and command
+//! line, XEP-0050 and later HTTP), with one permission check and one audit line.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hearth_wire::{BareJid, Jid};
+use zeroize::Zeroizing;
+
+use crate::iq::BoxFuture;
+use crate::server::Server;
+
+/// What kind of value an argument takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArgKind {
+    /// Any text on one line.
+    Text,
+    /// An account address (`user@domain`).
+    Account,
+    /// Any address, with or without a resource.
+    Jid,
+    /// A virtual host served here.
+    Host,
+    /// A whole number.
+    Number,
+    /// A secret: asked for without echo or read from standard input, never taken from the command line's words,
+    /// never logged.
+    Password,
+}
+
+/// One argument.
+#[derive(Debug, Clone, Copy)]
+pub struct Arg {
+    /// Its name: `[a-z_]+`.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: ArgKind,
+    /// Whether it must be given.
+    pub required: bool,
+    /// One line for people.
+    pub help: &'static str,
+}
+
+impl Arg {
+    /// An argument that must be given.
+    pub const fn required(name: &'static str, kind: ArgKind, help: &'static str) -> Self {
+        Self { name, kind, required: true, help }
+    }
+
+    /// An argument that may be left out.
+    pub const fn optional(name: &'static str, kind: ArgKind, help: &'static str) -> Self {
+        Self { name, kind, required: false, help }
+    }
+}
+
+/// The code of a command.
+pub type Run = fn(CommandCall) -> BoxFuture<Result<Answer, CommandError>>;
+
+/// One admin command.
+#[derive(Debug, Clone, Copy)]
+pub struct Command {
+    /// Its words as typed: `account add`.
+    pub name: &'static str,
+    /// Its node in XEP-0050, where a registered one exists (XEP-0133); otherwise made from the name.
+    pub node: Option<&'static str>,
+    /// One line for people.
+    pub help: &'static str,
+    /// Its arguments, in the order of the command line.
+    pub args: &'static [Arg],
+    /// What it does.
+    pub run: Run,
+}
+
+/// Who gave a command and through which door: for the permission check and the audit line.
+#[derive(Debug, Clone)]
+pub enum Caller {
+    /// A process that may open the local socket, which only the server's own user (and root) can.
+    LocalSocket,
+    /// An admin named in the configuration, through XEP-0050.
+    Admin(Jid),
+}
+
+impl std::fmt::Display for Caller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::LocalSocket => f.write_str("local socket"),
+            Self::Admin(jid) => write!(f, "{jid}"),
+        }
+    }
+}
+
+/// One call of a command. Values are checked against the kinds before the command runs.
+#[derive(Clone)]
+pub struct CommandCall {
+    /// The server.
+    pub server: Arc<Server>,
+    /// Who calls.
+    pub caller: Caller,
+    /// Checked values by argument name.
+    values: BTreeMap<&'static str, Zeroizing<String>>,
+}
+
+impl std::fmt::Debug for CommandCall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // values may be secrets
+        write!(f, "CommandCall({}, {:?})", self.caller, self.values.keys())
+    }
+}
+
+impl CommandCall {
+    /// The value of an argument; empty values count as not given.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(|value| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// The value of a required argument.
+    ///
+    /// # Errors
+    /// [`CommandError::Usage`] if it is missing.
+    pub fn text(&self, name: &'static str) -> Result<&str, CommandError> {
+        self.get(name).ok_or(CommandError::Usage(format!("{name} is missing")))
+    }
+
+    /// A required account address on a host served here.
+    ///
+    /// # Errors
+    /// [`CommandError::Usage`] if it is missing or malformed, [`CommandError::NotFound`] for a host not served.
+    pub fn account(&self, name: &'static str) -> Result<BareJid, CommandError> {
+        let text = self.text(name)?;
+        let jid = Jid::parse(text).map_err(|error| CommandError::Usage(format!("{name}: {text}: {error}")))?;
+        if jid.local().is_none() || jid.is_full() {
+            return Err(CommandError::Usage(format!("{name}: {text} is not of the form user@domain")));
+        }
+        let bare = jid.to_bare();
+        if self.server.host(bare.domain()).is_none() {
+            return Err(CommandError::NotFound(format!("the host {} is not served here", bare.domain())));
+        }
+        Ok(bare)
+    }
+}
+
+/// What a command answers: lines for people, and a table for programs and forms.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// A sentence for people.
+    pub text: String,
+    /// Names of the table's columns; empty: no table.
+    pub columns: Vec<&'static str>,
+    /// Rows of the table, each as long as `columns`.
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Answer {
+    /// A sentence only.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..Self::default() }
+    }
+}
+
+/// Why a command did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// Arguments are missing or malformed.
+    #[error("{0}")]
+    Usage(String),
+    /// What it is about does not exist.
+    #[error("{0}")]
+    NotFound(String),
+    /// It would make something that exists already, or contradict the present state.
+    #[error("{0}")]
+    Conflict(String),
+    /// A fault of the server's own.
+    #[error("the server failed: {0}")]
+    Internal(#[from] crate::error::Internal),
+}
+
+/// Why a call did not reach its command.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum CallError {
+    /// No such command.
+    #[error("there is no command `{0}`")]
+    Unknown(String),
+    /// The caller may not.
+    #[error("{0} is not an admin")]
+    Forbidden(String),
+    /// A value that no argument takes.
+    #[error("`{0}` takes no `{1}`")]
+    UnknownArg(&'static str, String),
+}
+
+/// Runs a command on behalf of `caller`: the one way in, for every door.
+///
+/// # Errors
+/// [`CallError`] if the call is not allowed or not well-formed; the inner error is the command's own.
+pub async fn call(
+    server: &Arc<Server>,
+    caller: Caller,
+    name: &str,
+    values: impl IntoIterator<Item = (String, Zeroizing<String>)>,
+) -> Result<Result<Answer, CommandError>, CallError> {
+    let command = server.plan().command(name).ok_or_else(|| CallError::Unknown(name.to_owned()))?;
+    permitted(server, &caller)?;
+    let mut checked = BTreeMap::new();
+    for (key, value) in values {
+        match command.args.iter().find(|arg| arg.name == key) {
+            Some(arg) => checked.insert(arg.name, value),
+            None => return Err(CallError::UnknownArg(command.name, key)),
+        };
+    }
+    audit(command, &caller, &checked);
+    Ok((command.run)(CommandCall { server: Arc::clone(server), caller, values: checked }).await)
+}
+
+/// Whether the caller may give commands at all.
+///
+/// # Errors
+/// [`CallError::Forbidden`].
+pub fn permitted(server: &Server, caller: &Caller) -> Result<(), CallError> {
+    match caller {
+        Caller::LocalSocket => Ok(()),
+        Caller::Admin(jid) if server.is_admin(jid) => Ok(()),
+        Caller::Admin(jid) => Err(CallError::Forbidden(jid.to_string())),
+    }
+}
+
+/// One line for each command given, without secrets.
+fn audit(command: &Command, caller: &Caller, values: &BTreeMap<&'static str, Zeroizing<String>>) {
+    let shown: Vec<String> = command
+        .args
+        .iter()
+        .filter_map(|arg| values.get(arg.name).map(|value| (arg, value)))
+        .map(|(arg, value)| match arg.kind {
+            ArgKind::Password => format!("{}=(secret)", arg.name),
+            _ => format!("{}={}", arg.name, value.as_str()),
+        })
+        .collect();
+    tracing::info!(target: "audit", command = command.name, %caller, args = shown.join(" "), "admin command");
+}

@@ -1,0 +1,83 @@
+//! Every limit of the server, in one place, each with its reason (design: a limit on everything).
+//!
+//! Constants are what the code relies on; [`Limits`] is what an operator may set.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// RFC 6120 §13.12 allows no less than 10,000 bytes a stanza; before authentication nobody gets more.
+pub const PRE_AUTH_STANZA_BYTES_MAX: u32 = 10_000;
+/// An honest login stanza has a handful of elements.
+pub const PRE_AUTH_ELEMENTS_MAX: u32 = 32;
+/// Deep nesting costs stack and time in every parser behind us; clients give up at 128.
+pub const DEPTH_MAX: u32 = 100;
+/// Elements of one stanza after authentication: many small elements cost more than their bytes say.
+pub const ELEMENTS_MAX: u32 = 20_000;
+/// Failed SASL attempts on one stream (RFC 6120 §6.4.5 asks for 2 to 5).
+pub const SASL_ATTEMPTS_MAX: u8 = 3;
+/// A client that cannot keep up may not hold our memory: its queue ends here, and so does its session.
+pub const SESSION_QUEUE_BYTES_MAX: usize = 2 << 20;
+/// Stanzas of one session that are stored but not yet committed: the read window of its stream.
+pub const SESSION_COMMITS_MAX: usize = 256;
+/// Stanzas of one account that wait for a commit, from all senders together.
+pub const ACCOUNT_WAITING_MAX: usize = 4_096;
+/// Entities one session has sent directed presence to and not taken back (RFC 6121 §4.6).
+pub const DIRECTED_PRESENCE_MAX: usize = 1_000;
+/// Offline messages read and handed to a session at a time.
+pub const OFFLINE_PAGE_ROWS: u32 = 100;
+/// Loaded accounts without a session; beyond, the idle ones are let go.
+pub const IDLE_ACCOUNTS_MAX: usize = 50_000;
+/// Names remembered as not existing, so that a flood to unknown users costs no query each.
+pub const UNKNOWN_ACCOUNTS_MAX: usize = 10_000;
+
+const _: () = assert!(PRE_AUTH_STANZA_BYTES_MAX >= 10_000);
+const _: () = assert!(SESSION_QUEUE_BYTES_MAX >= 2 * 262_144);
+
+/// What clients may do, how much, and how long the server waits for them.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Largest stanza of a logged-in client, in bytes (10000 at least).
+    pub stanza_bytes_max: u32,
+    /// Seconds a connection may take from its start to a bound resource.
+    pub login_s_max: u32,
+    /// Seconds a stanza may take from its first to its last byte.
+    pub stanza_s_max: u32,
+    /// Seconds the server waits for the client's closing tag after sending its own.
+    pub close_s_max: u32,
+    /// Connections that are not logged in yet, all together.
+    pub connections_before_login_max: u32,
+    /// Connections that are not logged in yet, from one address (IPv4) or /64 network (IPv6).
+    pub connections_before_login_per_address_max: u32,
+    /// Failed logins from one address (IPv4) or /64 network (IPv6) in ten minutes; 0: no limit.
+    pub failed_logins_per_address_max: u32,
+    /// Sessions of one account at the same time.
+    pub sessions_per_account_max: u32,
+    /// Contacts in one roster.
+    pub roster_items_max: u32,
+    /// Groups of one contact.
+    pub roster_groups_max: u32,
+    /// Bytes of a contact's or group's name.
+    pub roster_name_bytes_max: u32,
+    /// Offline messages kept for one account; further ones are refused with an error.
+    pub offline_messages_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            stanza_bytes_max: 262_144,
+            login_s_max: 60,
+            stanza_s_max: 60,
+            close_s_max: 5,
+            connections_before_login_max: 10_000,
+            connections_before_login_per_address_max: 200,
+            failed_logins_per_address_max: 30,
+            sessions_per_account_max: 30,
+            roster_items_max: 2_000,
+            roster_groups_max: 50,
+            roster_name_bytes_max: 1_023,
+            offline_messages_max: 10_000,
+        }
+    }
+}

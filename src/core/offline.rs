@@ -1,0 +1,192 @@
+//! Giving a newly available session what waited in the log: in the order of rows, each once, before anything newer.
+//!
+//! While it runs, new messages for the account get rows too and are found by the next look at the store; the last look
+//! and the switch to live delivery happen under the account's lock. (XEP-0160 §3; XEP-0203 for the stamps.)
+
+use std::sync::Arc;
+
+use hearth_store::log;
+use hearth_wire::{Jid, Payload, Stanza, XmlWriter, framer};
+use time::OffsetDateTime;
+use time::format_description::FormatItem;
+use time::macros::format_description;
+
+use crate::account::Account;
+use crate::error::Internal;
+use crate::limits::OFFLINE_PAGE_ROWS;
+use crate::outbox::Item;
+use crate::server::Server;
+use crate::session::Session;
+
+/// XEP-0082 §3.2, with milliseconds: a stamp keeps the order of the log.
+const STAMP: &[FormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
+/// The namespace of the stamp on messages that were kept (XEP-0203 §2).
+const DELAY: &str = concat!("urn:", "xmpp", ":delay");
+
+/// The payload with a stamp that says who kept it, and since when.
+pub(crate) fn delay(from: &Jid, unix_ms: i64, payload: &Payload) -> Payload {
+    let mut writer = XmlWriter::with_capacity(payload.as_str().len() + 96);
+    writer.payload(payload);
+    writer.open("delay", DELAY).attr("from", from.as_str()).attr("stamp", &stamp(unix_ms)).close();
+    writer.into_payload()
+}
+
+/// A time as XEP-0082 writes it, in UTC.
+pub fn stamp(unix_ms: i64) -> String {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000)
+        .ok()
+        .and_then(|at| at.format(STAMP).ok())
+        // only a year beyond 9999 comes here
+        .unwrap_or_else(|| "9999-12-31T23:59:59.999Z".to_owned())
+}
+
+/// Begins to give a session what waits, if there is anything and nobody is at it.
+pub(crate) fn drain(server: &Arc<Server>, session: &Arc<Session>) {
+    let begin = session.account.with(|state| {
+        let wanted = state.log.has_offline && state.log.draining.is_none();
+        if wanted {
+            state.log.draining = Some(session.id);
+        }
+        wanted
+    });
+    if begin {
+        let (server, session) = (Arc::clone(server), Arc::clone(session));
+        tokio::spawn(async move { run(&server, &session).await });
+    }
+}
+
+async fn run(server: &Arc<Server>, session: &Arc<Session>) {
+    let Some(account) = session.account.id else { return };
+    let mut after = session.account.with(|state| state.log.delivered);
+    loop {
+        let page = server.store().read(move |sql| log::offline_page(sql, account, after, OFFLINE_PAGE_ROWS)).await;
+        let page = match page {
+            Ok(page) => page,
+            Err(error) => {
+                // what waits stays; the next session of the account will be given it
+                tracing::error!(error = %Internal::from(error), "offline messages could not be read");
+                session.account.with(|state| state.log.draining = None);
+                return;
+            }
+        };
+        after = page.rows.last().map_or(after, |stored| stored.row);
+        if !hand(server, session, &page.rows) || (page.complete && is_done(&session.account)) {
+            return;
+        }
+        if !page.complete {
+            written(session, after).await;
+        }
+    }
+}
+
+/// Queues a page; false if the session does not take it any more.
+fn hand(server: &Arc<Server>, session: &Arc<Session>, page: &[log::Stored]) -> bool {
+    let keeper = Jid::from(&session.host.domain);
+    for stored in page {
+        let text = std::str::from_utf8(&stored.stanza).unwrap_or_default();
+        let Some(stanza) = framer::read_stanza(text) else {
+            tracing::error!(row = stored.row, "a stored message is damaged and was passed over");
+            continue;
+        };
+        let payload = Arc::new(delay(&keeper, stored.time_ms, &stanza.payload));
+        let item = Item { row: stored.row, ..Item::new(Arc::new(Stanza { payload, ..stanza })) };
+        if session.outbox.push(item).is_err() {
+            return false;
+        }
+        server.metrics().stanzas_delivered.up();
+    }
+    true
+}
+
+/// Whether everything was given; then the account is live from here on.
+fn is_done(account: &Account) -> bool {
+    account.with(|state| {
+        let again = std::mem::take(&mut state.log.drain_again) || !state.log.waiting.is_empty();
+        if !again {
+            state.log.draining = None;
+            state.log.has_offline = false;
+        }
+        !again
+    })
+}
+
+/// Waits until a page has left the session's write buffer, so that a slow reader holds one page and not the log. Also
+/// returns when the session ends.
+async fn written(session: &Arc<Session>, row: i64) {
+    let mut flushed = session.flushed();
+    while session.account.with(|state| state.log.delivered) < row {
+        if flushed.changed().await.is_err() || session.outbox.is_ending() {
+            return;
+        }
+    }
+}
+
+/// A session has written stanzas up to this row: they are delivered (a client without acknowledgements counts as having
+/// received what has left our buffer).
+pub fn delivered(server: &Arc<Server>, session: &Arc<Session>, row: i64) {
+    let Some(account) = session.account.id else { return };
+    let begin = session.account.with(|state| {
+        state.log.delivered = state.log.delivered.max(row);
+        !std::mem::replace(&mut state.log.forgetting, true)
+    });
+    session.note_flushed(row);
+    if begin {
+        let (server, owner) = (Arc::clone(server), Arc::clone(&session.account));
+        tokio::spawn(async move { forget(&server, &owner, account).await });
+    }
+}
+
+/// Rows removed in one transaction: so that other commits need not wait long.
+const FORGET_ROWS: u32 = 1_000;
+
+/// Removes delivered rows from the store, many at a time.
+async fn forget(server: &Arc<Server>, owner: &Arc<Account>, account: i64) {
+    let mut done = 0;
+    loop {
+        let up_to = owner.with(|state| {
+            let up_to = state.log.delivered;
+            state.log.forgetting = up_to > done;
+            state.log.forgetting.then_some(up_to)
+        });
+        let Some(up_to) = up_to else { return };
+        let removed = server.store().write(move |sql| log::forget_up_to(sql, account, up_to, FORGET_ROWS)).await;
+        match removed {
+            Ok(freed) if freed.rows < u64::from(FORGET_ROWS) => done = up_to,
+            Ok(_) => {}
+            Err(error) => {
+                // they would be given again after a restart: a repeat, not a loss
+                tracing::error!(%error, "delivered messages could not be removed");
+                owner.with(|state| state.log.forgetting = false);
+                return;
+            }
+        }
+    }
+}
+
+/// A session ended: if it was being given what waits, another available one goes on.
+pub(crate) fn hand_on(server: &Arc<Server>, session: &Arc<Session>) {
+    let next = session.account.with(|state| {
+        if state.log.draining != Some(session.id) {
+            return None;
+        }
+        state.log.draining = None;
+        state.log.has_offline = true;
+        state.resources.iter().find(|r| r.session.id != session.id && r.takes_messages()).map(|r| Arc::clone(&r.session))
+    });
+    if let Some(next) = next {
+        drain(server, &next);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamps_are_utc_with_milliseconds() {
+        assert_eq!(stamp(1_031_699_467_012), "2002-09-10T23:11:07.012Z");
+        assert_eq!(stamp(i64::MAX), "9999-12-31T23:59:59.999Z");
+    }
+}

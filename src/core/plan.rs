@@ -1,0 +1,287 @@
+//! The frozen plan: everything the modules declared, checked once, then only read.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+
+use hearth_store::Migrations;
+use hearth_wire::Kind;
+use smallvec::SmallVec;
+
+use crate::command::Command;
+use crate::event::Listener;
+use crate::iq::{Entity, IqHandler, Verb};
+use crate::metrics::Counter;
+use crate::module::{Forget, Identity, InfoForm, Keepalive, Module, Registrar, SetupError, Xep};
+use crate::stage::{Hook, Interest, Passage, Stage, Step};
+use crate::stream::feature::StreamFeature;
+use crate::stream::register::PreAuthEntry;
+
+/// A hook with where it stands.
+pub(crate) struct HookEntry {
+    pub(crate) stage: Stage,
+    pub(crate) interest: Interest,
+    pub(crate) module: &'static str,
+    pub(crate) hook: Box<dyn Hook>,
+}
+
+/// A handler with what it handles.
+pub(crate) struct IqEntry {
+    pub(crate) verb: Verb,
+    pub(crate) on: Entity,
+    pub(crate) payload: (&'static str, &'static str),
+    pub(crate) module: &'static str,
+    pub(crate) handler: IqHandler,
+}
+
+/// A module's configuration section: what it may hold, and what it holds by default.
+#[derive(Debug)]
+pub struct ConfigSection {
+    /// The module's name.
+    pub name: &'static str,
+    /// Names, types and comments.
+    pub schema: schemars::Schema,
+    /// The defaults.
+    pub default: toml::Table,
+}
+
+/// What was declared so far.
+#[derive(Default)]
+pub(crate) struct Draft {
+    pub(crate) features: Vec<(Entity, &'static str)>,
+    pub(crate) identities: Vec<(Entity, Identity)>,
+    pub(crate) info_forms: Vec<InfoForm>,
+    pub(crate) iqs: HashMap<&'static str, SmallVec<[IqEntry; 2]>>,
+    pub(crate) pre_auth: Vec<PreAuthEntry>,
+    pub(crate) stream_features: Vec<(&'static str, StreamFeature)>,
+    pub(crate) hooks: Vec<HookEntry>,
+    pub(crate) listeners: Vec<(&'static str, Listener)>,
+    pub(crate) session_slots: Vec<(&'static str, &'static str)>,
+    pub(crate) account_slots: Vec<(&'static str, &'static str)>,
+    pub(crate) migrations: Vec<Migrations>,
+    pub(crate) forget: Vec<Forget>,
+    pub(crate) keepalive: Option<(&'static str, Keepalive)>,
+    pub(crate) commands: BTreeMap<&'static str, (&'static str, Command)>,
+    pub(crate) metrics: Vec<(&'static str, &'static str, Counter)>,
+    pub(crate) config: Vec<ConfigSection>,
+}
+
+impl Draft {
+    pub(crate) fn add_iq(&mut self, entry: IqEntry) -> Result<(), SetupError> {
+        let (namespace, name) = entry.payload;
+        let entries = self.iqs.entry(namespace).or_default();
+        let same = |old: &&IqEntry| old.payload.1 == name && old.on == entry.on && old.verb == entry.verb;
+        if let Some(old) = entries.iter().find(same) {
+            let payload = format!("{:?} {:?} {{{namespace}}}{name}", entry.on, entry.verb);
+            return Err(SetupError::TwoOwners { payload, first: old.module, second: entry.module });
+        }
+        entries.push(entry);
+        Ok(())
+    }
+
+    pub(crate) fn add_command(&mut self, module: &'static str, command: Command) -> Result<(), SetupError> {
+        if let Some((first, _)) = self.commands.get(command.name) {
+            let payload = format!("command `{}`", command.name);
+            return Err(SetupError::TwoOwners { payload, first, second: module });
+        }
+        self.commands.insert(command.name, (module, command));
+        Ok(())
+    }
+}
+
+/// Everything the modules declared.
+pub struct Plan {
+    draft: Draft,
+    /// The hooks of each stage, in order; indexed by the stage's number.
+    stages: [Vec<(Interest, Box<dyn Hook>)>; Stage::ALL.len()],
+    names: Vec<(Stage, &'static str, Interest)>,
+    xeps: Vec<Xep>,
+}
+
+impl Plan {
+    /// Lets every module declare, in the order of the list, and freezes the result. `sections` are the tables under
+    /// `[xep]` in the configuration.
+    ///
+    /// # Errors
+    /// [`SetupError`]: the server must not start.
+    pub fn build(modules: &[Module], sections: &BTreeMap<String, toml::Table>) -> Result<Self, SetupError> {
+        let mut draft = Draft::default();
+        for module in modules {
+            if let Some(needs) = module.needs.iter().find(|name| !modules.iter().any(|other| other.name == **name)) {
+                return Err(SetupError::Missing { module: module.name, needs });
+            }
+            (module.register)(&mut Registrar { module: module.name, draft: &mut draft, sections })?;
+        }
+        if let Some(section) = sections.keys().find(|name| !draft.config.iter().any(|known| known.name == **name)) {
+            return Err(unknown_section(section, &draft.config));
+        }
+        draft.features.sort_unstable();
+        draft.features.dedup();
+        draft.identities.sort_unstable();
+        let mut plan = Self {
+            stages: std::array::from_fn(|_| Vec::new()),
+            names: Vec::new(),
+            xeps: modules.iter().flat_map(|module| module.xeps.iter().copied()).collect(),
+            draft,
+        };
+        plan.freeze_hooks();
+        Ok(plan)
+    }
+
+    fn freeze_hooks(&mut self) {
+        let mut hooks = std::mem::take(&mut self.draft.hooks);
+        hooks.sort_by_key(|entry| entry.stage); // stable: the module list's order stays
+        for entry in hooks {
+            self.names.push((entry.stage, entry.module, entry.interest));
+            self.stages[entry.stage as usize].push((entry.interest, entry.hook));
+        }
+    }
+
+    /// Whether any hook of a stage wants such a stanza. Where not, the caller need not lock anything.
+    pub fn has_hooks(&self, stage: Stage, kind: Kind) -> bool {
+        self.stages[stage as usize].iter().any(|(interest, _)| interest.wants(kind))
+    }
+
+    /// Runs the hooks of a stage until one answers something else than [`Step::Next`].
+    pub fn run(&self, passage: &mut Passage<'_>) -> Step {
+        for (interest, hook) in &self.stages[passage.stage as usize] {
+            if !interest.wants(passage.stanza.kind) {
+                continue;
+            }
+            match hook.pass(passage) {
+                Step::Next => {}
+                step => {
+                    debug_assert!(passage.stage.allows(&step), "{:?} may not {step:?}", passage.stage);
+                    return step;
+                }
+            }
+        }
+        Step::Next
+    }
+
+    /// The handler of a payload at an entity.
+    pub fn iq(&self, verb: Verb, on: Entity, namespace: &str, name: &str) -> Option<&IqHandler> {
+        let entries = self.draft.iqs.get(namespace)?;
+        entries.iter().find(|e| e.payload.1 == name && e.on == on && e.verb == verb).map(|e| &e.handler)
+    }
+
+    /// Handlers of iqs before authentication.
+    pub fn pre_auth(&self) -> &[PreAuthEntry] {
+        &self.draft.pre_auth
+    }
+
+    /// The disco features of an entity, sorted.
+    pub fn features(&self, on: Entity) -> impl Iterator<Item = &'static str> {
+        self.draft.features.iter().filter(move |(entity, _)| *entity == on).map(|(_, namespace)| *namespace)
+    }
+
+    /// The disco identities of an entity, sorted.
+    pub fn identities(&self, on: Entity) -> impl Iterator<Item = Identity> {
+        self.draft.identities.iter().filter(move |(entity, _)| *entity == on).map(|(_, identity)| *identity)
+    }
+
+    /// Makers of the forms in the server's disco answer.
+    pub fn info_forms(&self) -> &[InfoForm] {
+        &self.draft.info_forms
+    }
+
+    /// What modules offer in stream features.
+    pub fn stream_features(&self) -> impl Iterator<Item = &StreamFeature> {
+        self.draft.stream_features.iter().map(|(_, feature)| feature)
+    }
+
+    pub(crate) fn listeners(&self) -> impl Iterator<Item = &Listener> {
+        self.draft.listeners.iter().map(|(_, listener)| listener)
+    }
+
+    /// Tables that modules own.
+    pub fn migrations(&self) -> &[Migrations] {
+        &self.draft.migrations
+    }
+
+    pub(crate) fn forget(&self) -> &[Forget] {
+        &self.draft.forget
+    }
+
+    /// How silent sessions are asked for a sign of life.
+    pub fn keepalive(&self) -> Option<Keepalive> {
+        self.draft.keepalive.map(|(_, keepalive)| keepalive)
+    }
+
+    /// The command with this name.
+    pub fn command(&self, name: &str) -> Option<&Command> {
+        self.draft.commands.get(name).map(|(_, command)| command)
+    }
+
+    /// All commands, by name.
+    pub fn commands(&self) -> impl Iterator<Item = &Command> {
+        self.draft.commands.values().map(|(_, command)| command)
+    }
+
+    /// Counters that modules declared: name, help, counter.
+    pub fn metrics(&self) -> &[(&'static str, &'static str, Counter)] {
+        &self.draft.metrics
+    }
+
+    /// Configuration sections of the modules.
+    pub fn config(&self) -> &[ConfigSection] {
+        &self.draft.config
+    }
+
+    /// Extensions implemented.
+    pub fn xeps(&self) -> &[Xep] {
+        &self.xeps
+    }
+
+    /// The plan as text, for the golden file that reviewers read.
+    pub fn describe(&self) -> String {
+        let mut out = String::from("# Stages, in the order of a stanza's way, and who looks at it there\n");
+        for stage in Stage::ALL {
+            let hooks = self.names.iter().filter(|(at, ..)| *at == stage);
+            let hooks: Vec<_> = hooks.map(|(_, module, interest)| format!("{module} ({interest})")).collect();
+            let _ = writeln!(out, "{stage:?}: {}", if hooks.is_empty() { "-".into() } else { hooks.join(" -> ") });
+        }
+        section(&mut out, "Iq handlers", self.draft.iqs.values().flatten().map(|e| {
+            format!("{:?} {:?} {{{}}}{}: {}", e.on, e.verb, e.payload.0, e.payload.1, e.module)
+        }));
+        section(&mut out, "Iq handlers before authentication", self.draft.pre_auth.iter().map(PreAuthEntry::describe));
+        section(&mut out, "Disco features", self.draft.features.iter().map(|(on, ns)| format!("{on:?} {ns}")));
+        section(&mut out, "Disco identities", self.draft.identities.iter().map(|(on, identity)| {
+            format!("{on:?} {}/{} {}", identity.category, identity.kind, identity.name)
+        }));
+        section(&mut out, "Stream features", self.draft.stream_features.iter().map(|(module, feature)| {
+            format!("{}: {module}", feature.describe())
+        }));
+        section(&mut out, "Listeners", self.draft.listeners.iter().map(|(module, _)| (*module).to_owned()));
+        let slots = |kind: &'static str, slots: &[(&'static str, &'static str)]| -> Vec<String> {
+            slots.iter().map(|(module, state)| format!("{kind} {module}: {state}")).collect()
+        };
+        let mut all = slots("session", &self.draft.session_slots);
+        all.extend(slots("account", &self.draft.account_slots));
+        section(&mut out, "Slots", all.into_iter());
+        section(&mut out, "Tables", self.draft.migrations.iter().map(|m| format!("{} {}", m.owner, m.steps.len())));
+        section(&mut out, "Commands", self.draft.commands.iter().map(|(name, (module, _))| format!("{name}: {module}")));
+        section(&mut out, "Metrics", self.draft.metrics.iter().map(|(name, ..)| (*name).to_owned()));
+        out
+    }
+}
+
+impl std::fmt::Debug for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.describe())
+    }
+}
+
+fn section(out: &mut String, title: &str, lines: impl Iterator<Item = String>) {
+    let mut lines: Vec<String> = lines.collect();
+    lines.sort();
+    let _ = writeln!(out, "\n# {title}");
+    for line in lines {
+        let _ = writeln!(out, "{line}");
+    }
+}
+
+fn unknown_section(name: &str, known: &[ConfigSection]) -> SetupError {
+    let names: Vec<&str> = known.iter().map(|section| section.name).collect();
+    let message = format!("there is no module of this name with settings; there are: {}", names.join(", "));
+    SetupError::Config { section: name.to_owned(), message }
+}

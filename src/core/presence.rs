@@ -1,0 +1,276 @@
+//! Presence: broadcast, probes, directed presence and its clean-up (RFC 6121 §4).
+
+use std::sync::Arc;
+
+use hearth_wire::{BareJid, Jid, Kind, Payload, PresenceType, Stanza, StanzaCondition, StanzaError};
+
+use crate::account::{Account, AccountState};
+use crate::event::Event;
+use crate::limits::DIRECTED_PRESENCE_MAX;
+use crate::message;
+use crate::offline;
+use crate::outbox::Item;
+use crate::server::Server;
+use crate::session::Session;
+
+/// A contact that is to hear, to be asked, or both.
+struct Contact {
+    jid: BareJid,
+    hears: bool,
+    asked: bool,
+}
+
+/// A client says it is available, or how (RFC 6121 §4.2, §4.4).
+pub(crate) fn available(server: &Arc<Server>, session: &Arc<Session>, stanza: Stanza) {
+    let Some(priority) = priority(&stanza) else {
+        server.refuse(session, &stanza, &StanzaError::new(StanzaCondition::BadRequest));
+        return;
+    };
+    let presence = Arc::new(stanza);
+    let contacts = session.account.with(|state| {
+        let Some(resource) = state.resource_of(session.id) else { return Vec::new() };
+        let initial = resource.presence.replace(Arc::clone(&presence)).is_none();
+        resource.priority = priority;
+        tell_own(state, &presence);
+        if initial {
+            introduce(server, state, session);
+        }
+        contacts(state, initial)
+    });
+    for contact in contacts {
+        meet(server, session, &contact, &presence);
+    }
+    if priority >= 0 {
+        offline::drain(server, session);
+    }
+}
+
+/// The priority (RFC 6121 §4.7.2.3); `None` if it is not one.
+fn priority(stanza: &Stanza) -> Option<i8> {
+    match stanza.payload.find_content("priority") {
+        Some(child) => stanza.payload.text(child).trim().parse().ok(),
+        None => Some(0),
+    }
+}
+
+/// To all available resources of the account itself, the sending one included (§4.2.2, §4.4.2).
+fn tell_own(state: &AccountState, presence: &Arc<Stanza>) {
+    for resource in state.available() {
+        let _ = resource.session.outbox.push(Item::to(Arc::clone(presence), resource.session.jid.clone()));
+    }
+}
+
+/// A newly available resource learns of the account's other resources, and of requests that wait (§3.1.3 rule 4).
+fn introduce(server: &Server, state: &AccountState, session: &Arc<Session>) {
+    for other in state.available().filter(|other| other.session.id != session.id) {
+        if let Some(presence) = &other.presence {
+            let _ = session.outbox.push(Item::to(Arc::clone(presence), session.jid.clone()));
+        }
+    }
+    let requests = state.roster.items().iter().filter(|item| item.subscription.pending_in);
+    for request in requests.filter_map(|item| item.request.as_ref()) {
+        let _ = session.outbox.push(Item::new(Arc::clone(request)));
+        server.metrics().stanzas_delivered.up();
+    }
+}
+
+fn contacts(state: &AccountState, initial: bool) -> Vec<Contact> {
+    let items = state.roster.items().iter();
+    items
+        .map(|item| Contact {
+            jid: item.jid.clone(),
+            hears: item.subscription.from,
+            asked: initial && item.subscription.to,
+        })
+        .filter(|contact| contact.hears || contact.asked)
+        .collect()
+}
+
+/// Tells a contact and, at the beginning, learns of it: under one lock of the contact's account. A contact that is not
+/// loaded has no resource, so there is nobody to tell and nothing to learn.
+fn meet(server: &Arc<Server>, session: &Arc<Session>, contact: &Contact, presence: &Arc<Stanza>) {
+    let Some(account) = server.accounts().loaded(contact.jid.as_str()) else { return };
+    account.with(|state| {
+        if contact.hears {
+            tell(server, state, presence, &contact.jid);
+        }
+        // both rosters are here and agree; the contact's word decides who may see it
+        if contact.asked && state.roster.subscription(session.account.jid.as_str()).from {
+            for resource in state.available() {
+                if let Some(theirs) = &resource.presence {
+                    let _ = session.outbox.push(Item::to(Arc::clone(theirs), session.jid.clone()));
+                    server.metrics().stanzas_delivered.up();
+                }
+            }
+        }
+    });
+}
+
+/// To all available resources of an account, addressed to its bare address (RFC 6121 §4.4.3, §8.5.2.1.2).
+fn tell(server: &Server, state: &AccountState, presence: &Arc<Stanza>, bare: &BareJid) {
+    let to = Jid::from(bare);
+    for resource in state.available() {
+        let _ = resource.session.outbox.push(Item::to(Arc::clone(presence), to.clone()));
+        server.metrics().stanzas_delivered.up();
+    }
+}
+
+/// A client says it is no longer available, but stays connected (RFC 6121 §4.5).
+pub(crate) fn unavailable(server: &Arc<Server>, session: &Arc<Session>, stanza: Stanza) {
+    let presence = Arc::new(stanza);
+    let farewell = session.account.with(|state| {
+        let farewell = leave(server, state, session, &presence);
+        // the resource that says so hears it too (§4.5.2)
+        if farewell.was_available {
+            let _ = session.outbox.push(Item::to(Arc::clone(&presence), session.jid.clone()));
+        }
+        farewell
+    });
+    farewell.say(server, session, &presence);
+}
+
+/// A session ended in whatever way: if it was available, the server says so on its behalf (§4.5.2).
+pub(crate) fn gone(server: &Arc<Server>, session: &Arc<Session>) {
+    let mut stanza = Stanza::new(Kind::Presence(PresenceType::Unavailable), Payload::empty());
+    stanza.from = Some(session.jid.clone());
+    let presence = Arc::new(stanza);
+    let farewell = session.account.with(|state| leave(server, state, session, &presence));
+    farewell.say(server, session, &presence);
+}
+
+/// Who is to hear that a resource has gone.
+struct Farewell {
+    was_available: bool,
+    was_last: bool,
+    contacts: Vec<Contact>,
+    directed: Vec<Jid>,
+}
+
+/// Takes the resource's availability away.
+fn leave(server: &Server, state: &mut AccountState, session: &Session, presence: &Arc<Stanza>) -> Farewell {
+    let Some(resource) = state.resource_of(session.id) else {
+        return Farewell { was_available: false, was_last: false, contacts: Vec::new(), directed: Vec::new() };
+    };
+    let was_available = resource.presence.take().is_some();
+    let directed = std::mem::take(&mut resource.directed);
+    let was_last = was_available && state.available().next().is_none();
+    if was_last {
+        state.away_ms = server.now_ms();
+    }
+    let contacts = if was_available { contacts(state, false) } else { Vec::new() };
+    if was_available {
+        tell_own(state, presence);
+    }
+    Farewell { was_available, was_last, contacts, directed }
+}
+
+impl Farewell {
+    fn say(self, server: &Arc<Server>, session: &Arc<Session>, presence: &Arc<Stanza>) {
+        for contact in &self.contacts {
+            meet(server, session, contact, presence);
+        }
+        for to in &self.directed {
+            // who hears as a subscriber has heard it
+            if self.contacts.iter().any(|contact| contact.jid.as_str() == to.bare_str()) {
+                continue;
+            }
+            send_to(server, presence, to);
+        }
+        if self.was_last {
+            server.tell(&Event::AccountWentAway { account: &session.account, presence });
+        }
+    }
+}
+
+/// Sends a presence to one address, if it is local and loaded.
+fn send_to(server: &Arc<Server>, presence: &Arc<Stanza>, to: &Jid) {
+    let Some(account) = server.accounts().loaded(to.bare_str()) else { return };
+    let addressed = Stanza { to: Some(to.clone()), ..Stanza::clone(presence) };
+    message::hand_out(server, &account, &Arc::new(addressed));
+}
+
+/// Remembers whom a session sent directed presence to (RFC 6121 §4.6.3).
+pub(crate) fn note_directed(session: &Arc<Session>, to: &Jid, kind: PresenceType) {
+    session.account.with(|state| {
+        let Some(resource) = state.resource_of(session.id) else { return };
+        match kind {
+            PresenceType::Unavailable => resource.directed.retain(|jid| jid != to),
+            _ if resource.directed.contains(to) => {}
+            _ => {
+                if resource.directed.len() >= DIRECTED_PRESENCE_MAX {
+                    resource.directed.remove(0);
+                }
+                resource.directed.push(to.clone());
+            }
+        }
+    });
+}
+
+/// A probe to a local account (RFC 6121 §4.3.2, §4.6.6).
+pub(crate) fn probed(server: &Arc<Server>, account: &Arc<Account>, probe: &Stanza) {
+    let (Some(from), Some(to)) = (&probe.from, &probe.to) else { return };
+    let answers = account.with(|state| answers(server, account, state, probe.id.as_deref(), from, to));
+    for answer in answers {
+        server.send_local(answer);
+    }
+}
+
+fn answers(
+    server: &Server,
+    account: &Account,
+    state: &AccountState,
+    id: Option<&str>,
+    from: &Jid,
+    to: &Jid,
+) -> Vec<Stanza> {
+    let bare = Jid::from(&account.jid);
+    let subscribed = state.shares_presence_with(account.jid.as_str(), from.bare_str());
+    let named = to.resource().map(|name| state.resource(name));
+    let plain = |kind: PresenceType, sender: Jid| {
+        let mut stanza = Stanza::new(Kind::Presence(kind), Payload::empty());
+        (stanza.from, stanza.to, stanza.id) = (Some(sender), Some(from.clone()), id.map(Into::into));
+        stanza
+    };
+    match (subscribed, named) {
+        // mere availability of that one resource, nothing of its details
+        (true, Some(Some(resource))) if resource.is_available() => {
+            vec![plain(PresenceType::Available, resource.session.jid.clone())]
+        }
+        (false, Some(Some(resource))) if resource.directed.iter().any(|jid| jid == from) => {
+            vec![plain(PresenceType::Available, resource.session.jid.clone())]
+        }
+        (false, _) => vec![plain(PresenceType::Unsubscribed, bare)],
+        (true, Some(_)) => vec![plain(PresenceType::Unavailable, to.clone())],
+        (true, None) if state.available().next().is_none() => {
+            let mut away = plain(PresenceType::Unavailable, bare.clone());
+            if state.away_ms > 0 {
+                away.payload = Arc::new(offline::delay(&bare, state.away_ms, &Payload::empty()));
+            }
+            vec![away]
+        }
+        (true, None) => {
+            server.metrics().stanzas_delivered.up();
+            let full = state.available().filter_map(|resource| resource.presence.as_deref().cloned());
+            full.map(|presence| Stanza { to: Some(from.clone()), ..presence }).collect()
+        }
+    }
+}
+
+/// Sends the current presence of each available resource (or its absence) to one address, as a change of subscription
+/// asks (RFC 6121 §3.1.5, §3.2.2, §3.3.3).
+pub(crate) fn show(server: &Arc<Server>, account: &Arc<Account>, to: &BareJid, available: bool) {
+    let Some(contact) = server.accounts().loaded(to.as_str()) else { return };
+    let presences: Vec<Arc<Stanza>> = account.with(|state| {
+        let each = state.available().filter_map(|resource| resource.presence.clone());
+        if available {
+            return each.collect();
+        }
+        each.map(|presence| {
+            let mut stanza = Stanza::new(Kind::Presence(PresenceType::Unavailable), Payload::empty());
+            stanza.from.clone_from(&presence.from);
+            Arc::new(stanza)
+        })
+        .collect()
+    });
+    contact.with(|state| presences.iter().for_each(|presence| tell(server, state, presence, to)));
+}

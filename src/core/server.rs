@@ -1,0 +1,193 @@
+//! The server as a whole: what every layer above shares.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use hearth_store::Store;
+use hearth_wire::{BareJid, Jid};
+
+use crate::accounts::Accounts;
+use crate::clock::Clock;
+use crate::error::Internal;
+use crate::event::Event;
+use crate::host::{Host, Hosts};
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::plan::Plan;
+use crate::sasl::{Decoys, Realm};
+use crate::stream::policy::LoginPolicy;
+
+/// What happens when a client asks for a resource that is in use (RFC 6120 §7.7.2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Conflict {
+    /// The older session ends with `conflict`: a client that lost its connection can come back at once.
+    #[default]
+    Replace,
+    /// The newer one is refused with `conflict`.
+    Refuse,
+    /// The newer one gets another resource, made by the server.
+    Rename,
+}
+
+/// What an operator may change while the server runs.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Limits.
+    pub limits: Limits,
+    /// Accounts that may give admin commands.
+    pub admins: Vec<BareJid>,
+    /// What happens when a resource is in use.
+    pub conflict: Conflict,
+    /// How clients log in.
+    pub login: LoginPolicy,
+}
+
+/// What the server is made of.
+pub struct Parts {
+    /// The frozen plan.
+    pub plan: Plan,
+    /// The virtual hosts.
+    pub hosts: Hosts,
+    /// The store, open.
+    pub store: Store,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// The settings at the start.
+    pub settings: Settings,
+}
+
+/// The server.
+pub struct Server {
+    plan: Plan,
+    hosts: Hosts,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    settings: ArcSwap<Settings>,
+    accounts: Accounts,
+    metrics: Metrics,
+    decoy_secret: [u8; 32],
+    next_session: AtomicU64,
+    sessions: AtomicU64,
+    started_ms: i64,
+}
+
+/// The name of the secret that fake salts are made from.
+const DECOY_SECRET: &str = "sasl-decoy";
+
+impl Server {
+    /// Puts the parts together and reads the server's own secrets from the store.
+    ///
+    /// # Errors
+    /// [`Internal`] if the store or the system's randomness fails.
+    pub async fn new(parts: Parts) -> Result<Arc<Self>, Internal> {
+        let fresh = crate::random::bytes::<32>()?;
+        let secret =
+            parts.store.write(move |sql| crate::account_table::secret(sql, DECOY_SECRET, &fresh)).await?;
+        let decoy_secret = secret.try_into().map_err(|_| Internal::Damaged("the decoy secret"))?;
+        let started_ms = parts.clock.unix_ms();
+        Ok(Arc::new(Self {
+            plan: parts.plan,
+            hosts: parts.hosts,
+            store: parts.store,
+            clock: parts.clock,
+            settings: ArcSwap::from_pointee(parts.settings),
+            accounts: Accounts::default(),
+            metrics: Metrics::default(),
+            decoy_secret,
+            next_session: AtomicU64::new(1),
+            sessions: AtomicU64::new(0),
+            started_ms,
+        }))
+    }
+
+    /// The frozen plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The virtual hosts.
+    pub fn hosts(&self) -> &Hosts {
+        &self.hosts
+    }
+
+    /// The virtual host with this prepared domain.
+    pub fn host(&self, domain: &str) -> Option<&Arc<Host>> {
+        self.hosts.get(domain)
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Milliseconds since 1970.
+    pub fn now_ms(&self) -> i64 {
+        self.clock.unix_ms()
+    }
+
+    /// When the server started, in milliseconds since 1970.
+    pub fn started_ms(&self) -> i64 {
+        self.started_ms
+    }
+
+    /// The settings now.
+    pub fn settings(&self) -> arc_swap::Guard<Arc<Settings>> {
+        self.settings.load()
+    }
+
+    /// Takes new settings. Sessions keep what they were given at their start.
+    pub fn set_settings(self: &Arc<Self>, settings: Settings) {
+        self.settings.store(Arc::new(settings));
+        self.tell(&Event::Reloaded);
+    }
+
+    /// The loaded accounts.
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// The core's counters.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Whether an address may give admin commands.
+    pub fn is_admin(&self, jid: &Jid) -> bool {
+        self.settings().admins.iter().any(|admin| jid.eq_bare(admin))
+    }
+
+    /// The host as SASL sees it.
+    pub fn realm(&self, host: &Host) -> Realm {
+        Realm { domain: host.domain.clone(), decoys: Decoys::new(self.decoy_secret, Vec::new()) }
+    }
+
+    /// How many sessions are bound.
+    pub fn session_count(&self) -> u64 {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn session_began(&self) -> u64 {
+        self.sessions.fetch_add(1, Ordering::Relaxed);
+        self.next_session.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn session_ended(&self) {
+        self.sessions.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Tells the modules that wanted to know.
+    pub fn tell(self: &Arc<Self>, event: &Event<'_>) {
+        for listener in self.plan.listeners() {
+            listener(self, event);
+        }
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("hosts", &self.hosts).finish_non_exhaustive()
+    }
+}
+

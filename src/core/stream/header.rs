@@ -1,0 +1,121 @@
+//! Stream headers: judging the client's, making ours (RFC 6120 §4.7).
+
+use std::sync::Arc;
+
+use hearth_wire::{Header, Jid, StreamCondition, ns};
+
+use crate::host::{Host, Hosts};
+
+/// The header the server answers with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenHeader {
+    /// The host that speaks.
+    pub from: String,
+    /// The client, if it said who it is.
+    pub to: Option<String>,
+    /// Unique and unguessable (§4.7.3).
+    pub id: String,
+}
+
+/// The only version there is (§4.7.5).
+pub const VERSION: &str = "1.0";
+/// The language of the server's texts (§4.7.4).
+pub const LANG: &str = "en";
+
+/// What the client's header says, if it is acceptable.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) host: Arc<Host>,
+    pub(crate) from: Option<Jid>,
+    pub(crate) lang: Option<Box<str>>,
+}
+
+/// Judges a header.
+///
+/// # Errors
+/// The stream error it earns.
+pub(crate) fn judge(header: &Header, hosts: &Hosts) -> Result<Opened, StreamCondition> {
+    if header.namespace != ns::STREAM {
+        return Err(StreamCondition::InvalidNamespace);
+    }
+    if header.name != "stream" {
+        return Err(StreamCondition::BadFormat);
+    }
+    // §4.8.3: the content namespace may be declared here or on each stanza
+    if !matches!(header.content.as_deref(), None | Some(ns::CLIENT | ns::STREAM)) {
+        return Err(StreamCondition::InvalidNamespace);
+    }
+    let to = header.to.as_deref().ok_or(StreamCondition::ImproperAddressing)?;
+    let host = host(to, hosts).ok_or(StreamCondition::HostUnknown)?;
+    if !speaks_version(header.version.as_deref()) {
+        return Err(StreamCondition::UnsupportedVersion);
+    }
+    let from = header.from.as_deref().map(Jid::parse).transpose().map_err(|_| StreamCondition::InvalidFrom)?;
+    let lang = header.lang.as_deref().filter(|lang| !lang.is_empty() && lang.len() <= LANG_BYTES_MAX);
+    Ok(Opened { host: Arc::clone(host), from, lang: lang.map(Into::into) })
+}
+
+/// RFC 5646 §4.4.1 wants room for 35 characters; what is longer is nobody's language.
+const LANG_BYTES_MAX: usize = 35;
+
+/// The host that a header is addressed to.
+pub(crate) fn host<'a>(to: &str, hosts: &'a Hosts) -> Option<&'a Arc<Host>> {
+    let domain = hearth_wire::jid::prepare_domain(to).ok()?;
+    hosts.get(&domain)
+}
+
+/// §4.7.5: any version from 1.0 on; we answer with ours, the lower. None at all means 0.9.
+fn speaks_version(version: Option<&str>) -> bool {
+    let Some((major, minor)) = version.and_then(|version| version.split_once('.')) else { return false };
+    minor.parse::<u32>().is_ok() && major.parse::<u32>().is_ok_and(|major| major >= 1)
+}
+
+impl OpenHeader {
+    /// The header as TCP frames it (§4.2): the XML declaration and the open tag.
+    pub fn write(&self, out: &mut String) {
+        use hearth_wire::text::{Place, escape};
+        out.push_str("<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='");
+        out.push_str(ns::STREAM);
+        let mut attr = |name: &str, value: &str| {
+            out.push_str("' ");
+            out.push_str(name);
+            out.push_str("='");
+            escape(value, Place::Attribute, out);
+        };
+        attr("id", &self.id);
+        attr("from", &self.from);
+        if let Some(to) = &self.to {
+            attr("to", to);
+        }
+        attr("version", VERSION);
+        attr("xml:lang", LANG);
+        out.push_str("'>");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_from_1_0_on_are_spoken() {
+        for version in ["1.0", "1.1", "1.10", "2.0", "01.00"] {
+            assert!(speaks_version(Some(version)), "{version}");
+        }
+        for version in [None, Some("0.9"), Some("1"), Some(""), Some("1.x"), Some("-1.0"), Some("one")] {
+            assert!(!speaks_version(version), "{version:?}");
+        }
+    }
+
+    #[test]
+    fn our_header_is_whole() {
+        let header = OpenHeader { from: "im.example".into(), to: Some("a'b@im.example".into()), id: "i1".into() };
+        let mut out = String::new();
+        header.write(&mut out);
+        assert_eq!(
+            out,
+            "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
+             id='i1' from='im.example' to='a&apos;b@im.example' version='1.0' xml:lang='en'>"
+        );
+    }
+}

@@ -1,0 +1,536 @@
+//! The stream machine: open → STARTTLS → SASL → restart → bind → live → close.
+//!
+//! Each state is a value; an input and a state make outputs and the next state. What takes time (a look-up, TLS,
+//! binding) is asked for as an output and answered by an input; until then the driver hands nothing else in but
+//! `TimedOut` and `End`.
+
+use std::sync::Arc;
+
+use hearth_wire::{
+    Flaw, Header, IqType, Jid, Kind, Misbehaved, Nonza, Payload, Stanza, StanzaCondition, StanzaError,
+    StreamCondition, XmlWriter, ns,
+};
+
+use super::feature::{FeatureContext, When};
+use super::header::{self, OpenHeader};
+use super::policy::StartTls;
+use super::register;
+use super::sasl::{self, Login};
+use crate::host::Host;
+use crate::iq::Verb;
+use crate::outbox::End;
+use crate::random;
+use crate::sasl::{ConnectionFacts, Credentials, Failure, Identity, Lookup};
+use crate::server::Server;
+
+/// What can happen to a stream.
+#[derive(Debug)]
+pub enum Input {
+    /// The client opened a stream.
+    Header(Box<Header>),
+    /// The client sent something that is not a stanza.
+    Nonza(Box<Nonza>),
+    /// The client sent a stanza.
+    Stanza(Stanza, Option<Flaw>),
+    /// The client closed its stream.
+    Close,
+    /// The client sent what XMPP's XML forbids.
+    Misbehaved(Misbehaved),
+    /// TLS is on.
+    Secured(ConnectionFacts),
+    /// The account that a look-up asked for; `None`: there is none.
+    Credentials(Option<Credentials>),
+    /// The resource that was asked for is bound.
+    Bound(Jid),
+    /// It is not.
+    BindRefused(StanzaError),
+    /// The answer to an iq before authentication, if there is one.
+    Answered(Option<Stanza>),
+    /// The client did not do in time what it had to.
+    TimedOut,
+    /// The server ends the stream.
+    End(End),
+}
+
+/// What the driver has to do, in order.
+#[derive(Debug)]
+pub enum Output {
+    /// Send our header.
+    Header(OpenHeader),
+    /// Send `<stream:features/>` with these children.
+    Features(Payload),
+    /// Send an element that is not a stanza.
+    Nonza(Payload),
+    /// Send a stanza.
+    Stanza(Stanza),
+    /// Send a stream error.
+    Error {
+        /// The condition.
+        condition: StreamCondition,
+        /// Text for people.
+        text: Option<String>,
+        /// The content of the condition's element (`see-other-host`).
+        other_host: Option<String>,
+    },
+    /// Start TLS; everything the client sent behind `<starttls/>` is void. Answer: `Secured`.
+    StartTls,
+    /// A new document begins.
+    Restart,
+    /// Look an account up. Answer: `Credentials`.
+    Lookup(Lookup),
+    /// An attempt to log in failed: to be counted against the address.
+    LoginFailed(Failure),
+    /// The client is authenticated.
+    LoggedIn(Identity, &'static str),
+    /// Answer an iq before authentication. Answer: `Answered`.
+    PreAuth(register::PreAuthEntry, Verb, Stanza),
+    /// Bind a resource. Answer: `Bound` or `BindRefused`.
+    Bind(Option<String>),
+    /// Route a stanza of the bound session.
+    Live(Stanza, Option<Flaw>),
+    /// Send our end tag.
+    Close,
+    /// Close the connection once everything is written.
+    Hangup,
+}
+
+/// What a stream is made with.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The server.
+    pub server: Arc<Server>,
+    /// What the listener does about STARTTLS.
+    pub starttls: StartTls,
+    /// Whether PLAIN may be offered without encryption (test listeners on loopback).
+    pub plain_unencrypted: bool,
+}
+
+/// Where the stream stands.
+#[derive(Debug)]
+enum State {
+    /// The next thing must be a header.
+    Opening,
+    /// Features were sent; not authenticated.
+    Negotiating,
+    /// `<proceed/>` was sent.
+    Securing,
+    /// An exchange waits for the client.
+    Authenticating(Box<Login>),
+    /// An exchange waits for an account.
+    LookingUp(Box<Login>),
+    /// Authenticated; a resource must be bound.
+    Unbound,
+    /// The driver binds.
+    Binding(Stanza),
+    /// A handler answers an iq before authentication.
+    Answering,
+    /// Bound.
+    Live,
+    /// Our end tag was sent; the client's is awaited.
+    Closing,
+    /// Nothing more.
+    Closed,
+}
+
+/// A client's stream.
+#[derive(Debug)]
+pub struct Machine {
+    setup: Setup,
+    state: State,
+    /// The host of the last header.
+    host: Option<Arc<Host>>,
+    /// The client's language.
+    lang: Option<Box<str>>,
+    /// Our header of the present document was sent.
+    is_open: bool,
+    facts: ConnectionFacts,
+    identity: Option<Identity>,
+    offer: Option<Arc<crate::sasl::Offer>>,
+    failures: u8,
+}
+
+impl Machine {
+    /// A stream on a fresh connection; `facts` say whether TLS is on already.
+    pub fn new(setup: Setup, facts: ConnectionFacts) -> Self {
+        Self {
+            setup,
+            state: State::Opening,
+            host: None,
+            lang: None,
+            is_open: false,
+            facts,
+            identity: None,
+            offer: None,
+            failures: 0,
+        }
+    }
+
+    /// The host the stream was opened to.
+    pub fn host(&self) -> Option<&Arc<Host>> {
+        self.host.as_ref()
+    }
+
+    /// The language the stream was opened with.
+    pub fn lang(&self) -> Option<&str> {
+        self.lang.as_deref()
+    }
+
+    /// Whether TLS is on.
+    pub fn is_secured(&self) -> bool {
+        self.facts.encrypted
+    }
+
+    /// Whether a resource is bound and the stream is not closing.
+    pub fn is_live(&self) -> bool {
+        matches!(self.state, State::Live)
+    }
+
+    /// Whether nothing is to be expected any more.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
+    /// Whether our end tag was sent.
+    pub fn is_closing(&self) -> bool {
+        matches!(self.state, State::Closing | State::Closed)
+    }
+
+    /// Takes an input and appends what has to be done to `out`.
+    pub fn input(&mut self, input: Input, out: &mut Vec<Output>) {
+        let state = std::mem::replace(&mut self.state, State::Closed);
+        self.state = self.next(state, input, out);
+    }
+
+    fn next(&mut self, state: State, input: Input, out: &mut Vec<Output>) -> State {
+        match (state, input) {
+            (State::Closed, _) => State::Closed,
+            (State::Closing, Input::Close | Input::TimedOut | Input::Misbehaved(_)) => {
+                out.push(Output::Hangup);
+                State::Closed
+            }
+            (State::Closing, _) => State::Closing,
+            (_, Input::Misbehaved(m)) => self.fail(m.into(), Some(m.to_string()), out),
+            (_, Input::TimedOut) => self.fail(StreamCondition::ConnectionTimeout, None, out),
+            (_, Input::End(end)) => self.end(end, out),
+            (_, Input::Close) => self.close(out),
+            (State::Opening, Input::Header(header)) => self.open(&header, out),
+            (State::Negotiating, Input::Nonza(nonza)) => self.negotiate(&nonza, out),
+            (State::Negotiating, Input::Stanza(stanza, flaw)) => self.before_auth(stanza, flaw, out),
+            (State::Authenticating(login), Input::Nonza(nonza)) => self.respond(login, &nonza, out),
+            (State::LookingUp(login), Input::Credentials(found)) => self.looked_up(login, found.as_ref(), out),
+            (State::Securing, Input::Secured(facts)) => self.secured(facts, out),
+            (State::Answering, Input::Answered(answer)) => {
+                out.extend(answer.map(Output::Stanza));
+                State::Negotiating
+            }
+            (State::Unbound, Input::Stanza(stanza, flaw)) => self.bind(stanza, flaw, out),
+            (State::Binding(asked), Input::Bound(jid)) => bound(&asked, &jid, out),
+            (State::Binding(asked), Input::BindRefused(error)) => {
+                out.extend(asked.bounce(&error).map(Output::Stanza));
+                State::Unbound
+            }
+            (State::Live, Input::Stanza(stanza, flaw)) => self.live(stanza, flaw, out),
+            (state, input) => self.out_of_place(&state, &input, out),
+        }
+    }
+
+    // === opening ===
+
+    /// §4.2, §4.3.3: a header is answered with a header and features.
+    fn open(&mut self, header: &Header, out: &mut Vec<Output>) -> State {
+        let hosts = self.setup.server.hosts();
+        let speaker = header.to.as_deref().and_then(|to| header::host(to, hosts)).unwrap_or(hosts.first());
+        let to = header.from.as_deref().and_then(|from| Jid::parse(from).ok()).map(|from| from.to_bare().to_string());
+        let from = speaker.domain.to_string();
+        self.send_header(from, to, out);
+        let opened = match header::judge(header, self.setup.server.hosts()) {
+            Ok(opened) => opened,
+            Err(condition) => return self.fail(condition, None, out),
+        };
+        if let Some(condition) = self.contradiction(&opened) {
+            return self.fail(condition, None, out);
+        }
+        if let Some(other) = &opened.host.config.see_other_host {
+            let other_host = Some(other.clone());
+            out.push(Output::Error { condition: StreamCondition::SeeOtherHost, text: None, other_host });
+            out.push(Output::Close);
+            return State::Closing;
+        }
+        self.host = Some(opened.host);
+        self.lang = opened.lang;
+        self.features(out)
+    }
+
+    /// What a later header of the same connection may not change: the host and who the client is.
+    fn contradiction(&self, opened: &header::Opened) -> Option<StreamCondition> {
+        match (&self.identity, &self.host) {
+            (Some(_), Some(host)) if host.domain != opened.host.domain => Some(StreamCondition::NotAuthorized),
+            (Some(Identity::Account(account)), _) => {
+                let other = opened.from.as_ref().is_some_and(|from| !from.eq_bare(account));
+                other.then_some(StreamCondition::InvalidFrom)
+            }
+            _ => None,
+        }
+    }
+
+    fn send_header(&mut self, from: String, to: Option<String>, out: &mut Vec<Output>) {
+        // without randomness there is no login either; an empty id only names this stream in nobody's log
+        let id = random::id().unwrap_or_default();
+        out.push(Output::Header(OpenHeader { from, to, id }));
+        self.is_open = true;
+    }
+
+    fn must_secure(&self) -> bool {
+        !self.facts.encrypted && self.setup.starttls == StartTls::Required
+    }
+
+    /// §4.3.2: what may, and what must, be negotiated next.
+    fn features(&mut self, out: &mut Vec<Output>) -> State {
+        let Some(host) = self.host.clone() else { return State::Opening };
+        let mut writer = XmlWriter::new();
+        if self.identity.is_some() {
+            self.after_login(&host, &mut writer);
+            out.push(Output::Features(writer.into_payload()));
+            return State::Unbound;
+        }
+        if !self.facts.encrypted && self.setup.starttls != StartTls::Off {
+            writer.open("starttls", ns::TLS);
+            if self.must_secure() {
+                writer.open("required", ns::TLS).close();
+            }
+            writer.close();
+        }
+        if self.must_secure() {
+            self.offer = None;
+        } else {
+            let policy = &self.setup.server.settings().login;
+            let policy = policy.sasl(host.config.anonymous, self.setup.plain_unencrypted);
+            let offer = Arc::new(crate::sasl::Offer::new(&policy, self.facts.clone()));
+            sasl::write_features(&offer, &mut writer);
+            self.offer = Some(offer);
+            self.from_modules(When::BeforeLogin, &host, &mut writer);
+        }
+        out.push(Output::Features(writer.into_payload()));
+        State::Negotiating
+    }
+
+    fn after_login(&self, host: &Host, writer: &mut XmlWriter) {
+        writer.open("bind", ns::BIND).close();
+        // RFC 3921 clients wait for it; newer ones know by `<optional/>` that it does nothing
+        writer.open("session", ns::SESSION).open("optional", ns::SESSION).close().close();
+        self.from_modules(When::AfterLogin, host, writer);
+    }
+
+    fn from_modules(&self, when: When, host: &Host, writer: &mut XmlWriter) {
+        let server = &*self.setup.server;
+        let context = FeatureContext { server, host, secured: self.facts.encrypted };
+        for feature in server.plan().stream_features().filter(|feature| feature.when == when) {
+            if let Some(payload) = (feature.offer)(feature, &context) {
+                writer.payload(&payload);
+            }
+        }
+    }
+
+    // === STARTTLS ===
+
+    fn negotiate(&mut self, nonza: &Nonza, out: &mut Vec<Output>) -> State {
+        if nonza.is("starttls", ns::TLS) {
+            return self.starttls(out);
+        }
+        if nonza.is("auth", ns::SASL) {
+            return self.auth(nonza, out);
+        }
+        if &*nonza.namespace == ns::SASL {
+            // a response or abort without an exchange
+            return self.sasl_failed(Failure::OutOfOrder, out);
+        }
+        self.fail(StreamCondition::UnsupportedStanzaType, None, out)
+    }
+
+    /// §5.4.2.
+    fn starttls(&mut self, out: &mut Vec<Output>) -> State {
+        let mut writer = XmlWriter::new();
+        if self.facts.encrypted || self.setup.starttls == StartTls::Off {
+            // §5.4.2.2: failure ends the stream
+            writer.open("failure", ns::TLS).close();
+            out.push(Output::Nonza(writer.into_payload()));
+            out.push(Output::Close);
+            return State::Closing;
+        }
+        writer.open("proceed", ns::TLS).close();
+        out.push(Output::Nonza(writer.into_payload()));
+        out.push(Output::StartTls);
+        State::Securing
+    }
+
+    /// §5.4.3.3: a new stream, and nothing of the old one is known.
+    fn secured(&mut self, facts: ConnectionFacts, out: &mut Vec<Output>) -> State {
+        self.facts = facts;
+        self.host = None;
+        self.lang = None;
+        self.is_open = false;
+        out.push(Output::Restart);
+        State::Opening
+    }
+
+    // === SASL ===
+
+    fn auth(&mut self, nonza: &Nonza, out: &mut Vec<Output>) -> State {
+        let (Some(offer), Some(host)) = (self.offer.clone(), self.host.clone()) else {
+            return self.sasl_failed(Failure::Encryption, out);
+        };
+        match Login::start(&self.setup.server, &host, &offer, nonza) {
+            Ok((login, step)) => self.step(Box::new(login), step, out),
+            Err(sasl::Refused::Failure(failure)) => self.sasl_failed(failure, out),
+            Err(sasl::Refused::Internal) => self.fail(StreamCondition::InternalServerError, None, out),
+        }
+    }
+
+    fn respond(&mut self, mut login: Box<Login>, nonza: &Nonza, out: &mut Vec<Output>) -> State {
+        if &*nonza.namespace != ns::SASL {
+            return self.fail(StreamCondition::NotAuthorized, None, out);
+        }
+        match login.respond(nonza) {
+            Ok(step) => self.step(login, step, out),
+            Err(failure) => self.sasl_failed(failure, out),
+        }
+    }
+
+    fn looked_up(&mut self, mut login: Box<Login>, found: Option<&Credentials>, out: &mut Vec<Output>) -> State {
+        let step = login.credentials(found);
+        self.step(login, step, out)
+    }
+
+    fn step(&mut self, login: Box<Login>, step: crate::sasl::Step, out: &mut Vec<Output>) -> State {
+        use crate::sasl::Step;
+        match step {
+            Step::Challenge(data) => {
+                out.push(Output::Nonza(sasl::challenge(&data)));
+                State::Authenticating(login)
+            }
+            Step::Need(lookup) => {
+                out.push(Output::Lookup(lookup));
+                State::LookingUp(login)
+            }
+            Step::Fail(failure) => self.sasl_failed(failure, out),
+            Step::Done(success) => {
+                out.push(Output::Nonza(sasl::success(success.data.as_deref())));
+                out.push(Output::LoggedIn(success.identity.clone(), login.mechanism_name()));
+                out.push(Output::Restart);
+                self.identity = Some(success.identity);
+                self.offer = None;
+                self.is_open = false;
+                State::Opening
+            }
+        }
+    }
+
+    /// §6.4.5, §6.5: the client may try again, a few times.
+    fn sasl_failed(&mut self, failure: Failure, out: &mut Vec<Output>) -> State {
+        out.push(Output::LoginFailed(failure));
+        out.push(Output::Nonza(sasl::failure(failure)));
+        // giving up is not an attempt
+        self.failures += u8::from(failure != Failure::Aborted);
+        if self.failures >= crate::limits::SASL_ATTEMPTS_MAX {
+            let text = Some("too many failed attempts".to_owned());
+            return self.fail(StreamCondition::PolicyViolation, text, out);
+        }
+        State::Negotiating
+    }
+
+    // === before and while binding ===
+
+    /// Only a module's own iqs are answered before authentication (XEP-0077).
+    fn before_auth(&mut self, stanza: Stanza, flaw: Option<Flaw>, out: &mut Vec<Output>) -> State {
+        let entry = if flaw.is_none() && !self.must_secure() {
+            register::find(&self.setup.server, &stanza)
+        } else {
+            None
+        };
+        match entry {
+            Some((entry, verb)) => {
+                out.push(Output::PreAuth(entry, verb, stanza));
+                State::Answering
+            }
+            None => self.fail(StreamCondition::NotAuthorized, None, out),
+        }
+    }
+
+    /// §7.6, §7.7. §7.1: nothing else before.
+    fn bind(&mut self, stanza: Stanza, flaw: Option<Flaw>, out: &mut Vec<Output>) -> State {
+        let child = stanza.payload.find("bind", ns::BIND);
+        let (Some(child), Kind::Iq(kind)) = (child, stanza.kind) else {
+            return self.fail(StreamCondition::NotAuthorized, None, out);
+        };
+        if kind != IqType::Set || flaw.is_some() {
+            let error = StanzaError::new(StanzaCondition::BadRequest);
+            out.extend(stanza.bounce(&error).map(Output::Stanza));
+            return State::Unbound;
+        }
+        let asked = stanza.payload.element(child, ns::CLIENT);
+        let resource = asked.and_then(|bind| bind.get_child("resource", ns::BIND).map(hearth_wire::Element::text));
+        out.push(Output::Bind(resource.filter(|name| !name.is_empty())));
+        State::Binding(stanza)
+    }
+
+    // === live ===
+
+    /// §8.1.2.1: `from` may be left out, or be the client's own address.
+    fn live(&mut self, stanza: Stanza, flaw: Option<Flaw>, out: &mut Vec<Output>) -> State {
+        if flaw == Some(Flaw::From) {
+            return self.fail(StreamCondition::InvalidFrom, None, out);
+        }
+        out.push(Output::Live(stanza, flaw));
+        State::Live
+    }
+
+    /// What has no place in this state.
+    fn out_of_place(&mut self, state: &State, input: &Input, out: &mut Vec<Output>) -> State {
+        let condition = match (state, input) {
+            // a second header without a restart
+            (_, Input::Header(_)) => StreamCondition::NotWellFormed,
+            (State::Live | State::Unbound, Input::Nonza(_)) => StreamCondition::UnsupportedStanzaType,
+            (_, Input::Stanza(..) | Input::Nonza(_)) => StreamCondition::NotAuthorized,
+            // an answer of the driver that nobody asked for: ours, not the client's
+            _ => StreamCondition::InternalServerError,
+        };
+        self.fail(condition, None, out)
+    }
+
+    // === closing ===
+
+    /// §4.9.1.1: errors are fatal. §4.9.1.2: they need an open stream.
+    fn fail(&mut self, condition: StreamCondition, text: Option<String>, out: &mut Vec<Output>) -> State {
+        self.end(End { condition: Some(condition), text }, out)
+    }
+
+    fn end(&mut self, end: End, out: &mut Vec<Output>) -> State {
+        if !self.is_open {
+            let from = self.host.as_ref().unwrap_or(self.setup.server.hosts().first()).domain.to_string();
+            self.send_header(from, None, out);
+        }
+        if let Some(condition) = end.condition {
+            self.setup.server.metrics().stream_errors.up();
+            out.push(Output::Error { condition, text: end.text, other_host: None });
+        }
+        out.push(Output::Close);
+        State::Closing
+    }
+
+    /// §4.4: the client closed first.
+    fn close(&mut self, out: &mut Vec<Output>) -> State {
+        if self.is_open {
+            out.push(Output::Close);
+        }
+        out.push(Output::Hangup);
+        State::Closed
+    }
+}
+
+/// §7.6.1: the client is told its full address.
+fn bound(asked: &Stanza, jid: &Jid, out: &mut Vec<Output>) -> State {
+    let mut writer = XmlWriter::new();
+    writer.open("bind", ns::BIND).open("jid", ns::BIND).text(jid.as_str()).close().close();
+    out.push(Output::Stanza(asked.reply(Kind::Iq(IqType::Result), writer.into_payload())));
+    State::Live
+}

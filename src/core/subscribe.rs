@@ -1,0 +1,271 @@
+//! Subscription stanzas on their way: the sender's roster first, then the recipient's, each committed before what
+//! follows from it leaves (RFC 6121 §3).
+
+use std::sync::Arc;
+
+use hearth_wire::{BareJid, IqType, Jid, Kind, Payload, PresenceType, Stanza, StanzaCondition, StanzaError};
+use tokio::sync::oneshot;
+
+use crate::account::{Account, AccountState};
+use crate::error::Internal;
+use crate::iq::BoxFuture;
+use crate::outbox::Item;
+use crate::presence;
+use crate::roster::{self, RosterChange, RosterItem};
+use crate::roster_table;
+use crate::router::Flow;
+use crate::server::Server;
+use crate::session::Session;
+use crate::subscription::{Change, Follow};
+
+/// Whether a presence type is one of the four of §3.
+pub(crate) const fn is_subscription(kind: PresenceType) -> bool {
+    matches!(
+        kind,
+        PresenceType::Subscribe
+            | PresenceType::Subscribed
+            | PresenceType::Unsubscribe
+            | PresenceType::Unsubscribed
+    )
+}
+
+/// A client sends a subscription stanza.
+pub(crate) fn outbound(
+    server: &Arc<Server>,
+    session: &Arc<Session>,
+    mut stanza: Stanza,
+    kind: PresenceType,
+    to: &Jid,
+) -> Flow {
+    // §3.1.2 and its like: both addresses are bare
+    let contact = to.to_bare();
+    stanza.from = Some(Jid::from(&session.account.jid));
+    stanza.to = Some(Jid::from(&contact));
+    if contact == session.account.jid {
+        // one's own presence needs no subscription (§8.5.2, §4.2.2): nothing to change, nobody to ask
+        return Flow::Done;
+    }
+    let (server, session) = (Arc::clone(server), Arc::clone(session));
+    Flow::Block(Box::pin(async move {
+        let account = Arc::clone(&session.account);
+        if let Err(error) = send(&server, &account, stanza.clone(), kind, contact).await {
+            server.refuse(&session, &stanza, &error);
+        }
+    }))
+}
+
+/// Carries a subscription stanza out of an account: state, routing, what follows.
+fn send(
+    server: &Arc<Server>,
+    account: &Arc<Account>,
+    stanza: Stanza,
+    kind: PresenceType,
+    contact: BareJid,
+) -> BoxFuture<Result<(), StanzaError>> {
+    let (server, account) = (Arc::clone(server), Arc::clone(account));
+    // in a box, since an answer may be sent from inside
+    Box::pin(async move {
+        let decide = move |item: &RosterItem| item.subscription.outbound(kind);
+        let Some(change) = change(&server, &account, &contact, None, decide).await? else { return Ok(()) };
+        if change.follow == Follow::Unavailable {
+            presence::show(&server, &account, &contact, false);
+        }
+        if change.pass {
+            receive(&server, &account.jid, stanza, kind, contact.clone()).await?;
+        }
+        if change.follow == Follow::Current {
+            presence::show(&server, &account, &contact, true);
+        }
+        Ok(())
+    })
+}
+
+/// A subscription stanza reaches an account of ours. Unknown accounts and other domains take nothing in: who asks
+/// learns nothing (§8.5.1).
+async fn receive(
+    server: &Arc<Server>,
+    from: &BareJid,
+    stanza: Stanza,
+    kind: PresenceType,
+    to: BareJid,
+) -> Result<(), StanzaError> {
+    if server.host(to.domain()).is_none() {
+        return Err(StanzaError::new(StanzaCondition::RemoteServerNotFound));
+    }
+    let Some(account) = server.accounts().load(server.store(), &to).await? else {
+        server.metrics().dropped_presence.up();
+        return Ok(());
+    };
+    let stanza = Arc::new(stanza);
+    let decide = move |item: &RosterItem| item.subscription.inbound(kind);
+    let Some(change) = change(server, &account, from, Some((Arc::clone(&stanza), kind)), decide).await? else {
+        return Ok(());
+    };
+    if change.follow == Follow::Unavailable {
+        presence::show(server, &account, from, false);
+    }
+    if let Some(reply) = change.reply {
+        let mut answer = Stanza::new(Kind::Presence(reply), Payload::empty());
+        (answer.from, answer.to) = (Some(Jid::from(&to)), Some(Jid::from(from)));
+        answer.id.clone_from(&stanza.id);
+        Box::pin(receive(server, &to, answer, reply, from.clone())).await?;
+    }
+    if change.follow == Follow::Current {
+        presence::show(server, &account, from, true);
+    }
+    Ok(())
+}
+
+/// Changes an account's state towards a contact; `arrived` is the stanza to deliver if the change says so, before the
+/// push (§3.1.6, §3.2.3, §3.3.3). `None` for what changes nothing at all.
+async fn change(
+    server: &Arc<Server>,
+    account: &Arc<Account>,
+    contact: &BareJid,
+    arrived: Option<(Arc<Stanza>, PresenceType)>,
+    decide: impl Fn(&RosterItem) -> Option<Change> + Send + Sync + 'static,
+) -> Result<Option<Change>, StanzaError> {
+    let current = account.with(|state| {
+        let item = state.roster.get(contact.as_str()).cloned();
+        let item = item.unwrap_or_else(|| RosterItem::new(contact.clone()));
+        decide(&item).map(|change| (item.subscription == change.state, change))
+    });
+    // nothing to store: what is left is to pass it on
+    match current {
+        None => return Ok(None),
+        Some((true, change)) => {
+            if let (Some((stanza, kind)), true) = (&arrived, change.pass) {
+                account.with(|state| hand(server, state, stanza, *kind));
+            }
+            return Ok(Some(change));
+        }
+        Some((false, _)) => {}
+    }
+    let keep_request = arrived.clone();
+    let limit = i64::from(server.settings().limits.roster_items_max);
+    let outcome = alter(server, account, contact, arrived, limit, move |mut item| {
+        let Some(change) = decide(&item) else { return (Some(item), None) };
+        item.subscription = change.state;
+        // §3.1.3: a request alone makes no item; §3.2, §3.3: an item stays when the subscription goes
+        item.listed |= change.state.makes_item();
+        item.request = match &keep_request {
+            Some((stanza, PresenceType::Subscribe)) if change.state.pending_in => Some(Arc::clone(stanza)),
+            _ if change.state.pending_in => item.request,
+            _ => None,
+        };
+        (Some(item), Some(change))
+    })
+    .await?;
+    Ok(outcome)
+}
+
+/// Stores an edit of one contact, then, in the order of commits, takes it into memory, delivers what `arrived`, and
+/// pushes.
+pub(crate) async fn alter<T: Clone + Send + Sync + 'static>(
+    server: &Arc<Server>,
+    account: &Arc<Account>,
+    contact: &BareJid,
+    arrived: Option<(Arc<Stanza>, PresenceType)>,
+    items_max: i64,
+    edit: impl Fn(RosterItem) -> (Option<RosterItem>, T) + Send + Sync + 'static,
+) -> Result<T, StanzaError> {
+    let Some(id) = account.id else { return Err(StanzaError::new(StanzaCondition::NotAllowed)) };
+    let permit = server.store().reserve().await.map_err(Internal::from)?;
+    let (tell, told) = oneshot::channel();
+    let jid = contact.clone();
+    let job = move |sql: &mut dyn hearth_store::WriteSql| {
+        let mut result = None;
+        let change = roster_table::change(sql, id, &jid, |item| {
+            let (item, answer) = edit(item);
+            result = Some(answer);
+            item
+        })?;
+        let grown = change.visible && change.item.is_some();
+        if grown && roster_table::count(sql, id)? > items_max {
+            return Err(hearth_store::StoreError::Refused(FULL));
+        }
+        Ok((change, result))
+    };
+    let (server, account) = (Arc::clone(server), Arc::clone(account));
+    permit.submit_then(job, move |outcome| {
+        let outcome = outcome.map(|(change, result)| {
+            account.with(|state| committed(&server, state, &change, arrived.as_ref()));
+            result
+        });
+        // the asker may have gone; the change stands all the same
+        let _ = tell.send(outcome);
+    });
+    match told.await.map_err(|_| Internal::Task)? {
+        Ok(Some(result)) => Ok(result),
+        Ok(None) => Err(Internal::Task.into()),
+        Err(hearth_store::StoreError::Refused(FULL)) => {
+            Err(StanzaError::new(StanzaCondition::NotAllowed).with_text("the roster is full"))
+        }
+        Err(error) => Err(Internal::from(error).into()),
+    }
+}
+
+const FULL: &str = "the roster is full";
+
+/// Memory follows the store; then the account's clients do.
+fn committed(
+    server: &Server,
+    state: &mut AccountState,
+    change: &RosterChange,
+    arrived: Option<&(Arc<Stanza>, PresenceType)>,
+) {
+    let before = state.roster.subscription(change.jid.as_str());
+    state.roster.apply(change);
+    let after = state.roster.subscription(change.jid.as_str());
+    if let Some((stanza, kind)) = arrived.filter(|_| before != after) {
+        hand(server, state, stanza, *kind);
+    }
+    if change.visible {
+        push(state, change);
+    }
+}
+
+/// A request goes to available resources (§3.1.3), the rest to interested ones (§3.1.6, §3.2.3, §3.3.3).
+fn hand(server: &Server, state: &AccountState, stanza: &Arc<Stanza>, kind: PresenceType) {
+    for resource in &state.resources {
+        let wanted = if kind == PresenceType::Subscribe { resource.is_available() } else { resource.interested };
+        if wanted {
+            let _ = resource.session.outbox.push(Item { sole: false, ..Item::new(Arc::clone(stanza)) });
+            server.metrics().stanzas_delivered.up();
+        }
+    }
+}
+
+/// A roster push to every interested resource (§2.1.6): one payload, one id.
+fn push(state: &AccountState, change: &RosterChange) {
+    let payload = roster::push(&change.jid, change.item.as_ref(), change.version);
+    let mut stanza = Stanza::new(Kind::Iq(IqType::Set), payload);
+    stanza.id = Some(format!("push{}", change.version).into());
+    let stanza = Arc::new(stanza);
+    for resource in state.resources.iter().filter(|resource| resource.interested) {
+        let _ = resource.session.outbox.push(Item::to(Arc::clone(&stanza), resource.session.jid.clone()));
+    }
+}
+
+/// The subscription stanzas that a removed contact is owed (§2.5.2), sent on the account's behalf.
+pub(crate) async fn part(
+    server: &Arc<Server>,
+    account: &Arc<Account>,
+    contact: &BareJid,
+    was: crate::subscription::Subscription,
+) {
+    if was.from {
+        presence::show(server, account, contact, false);
+    }
+    let owed = [
+        (was.to || was.pending_out, PresenceType::Unsubscribe),
+        (was.from || was.pending_in, PresenceType::Unsubscribed),
+    ];
+    for (_, kind) in owed.into_iter().filter(|(is_owed, _)| *is_owed) {
+        let mut stanza = Stanza::new(Kind::Presence(kind), Payload::empty());
+        (stanza.from, stanza.to) = (Some(Jid::from(&account.jid)), Some(Jid::from(contact)));
+        if let Err(error) = receive(server, &account.jid, stanza, kind, contact.clone()).await {
+            tracing::warn!(condition = error.condition.name(), "a contact could not be told of its removal");
+        }
+    }
+}

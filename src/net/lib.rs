@@ -1,0 +1,3 @@
+//! net
+
+pub mod tls;

@@ -1,0 +1,530 @@
+//! One time-ordered log of stanzas per account: whatever view is needed (offline spool, archive) is a range of it.
+//!
+//! Rows have rising numbers that are never reused ([`WriteSql::next_row`]), so a number is a place in the order for
+//! ever. What is "offline" is what lies behind the account's *delivered* mark. To this module a stanza is bytes.
+//!
+//! Every statement works through an index, and none costs more in a long log than in a short one.
+
+use crate::{Migrations, Row, Sql, SqlExt, StoreError, Value, WriteSql};
+
+pub(crate) const MIGRATIONS: Migrations = Migrations {
+    owner: "log",
+    // `INTEGER PRIMARY KEY` makes the number SQLite's own key of the table: rows are appended at its right edge.
+    steps: &["CREATE TABLE log (
+            row INTEGER PRIMARY KEY,
+            account BIGINT NOT NULL,
+            time_ms BIGINT NOT NULL,
+            flags BIGINT NOT NULL,
+            peer TEXT NOT NULL,
+            stanza BLOB NOT NULL
+        );
+        CREATE INDEX log_by_account ON log (account, row);
+        CREATE TABLE log_account (
+            account INTEGER PRIMARY KEY,
+            delivered BIGINT NOT NULL,
+            counted BIGINT NOT NULL,
+            kept_rows BIGINT NOT NULL,
+            kept_bytes BIGINT NOT NULL
+        );"],
+};
+
+const APPEND: &str = "INSERT INTO log (row, account, time_ms, flags, peer, stanza) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const PAGE_UP: &str = "SELECT row, time_ms, flags, peer, stanza FROM log \
+                       WHERE account = ?1 AND row > ?2 AND row < ?3 AND (flags & ?4) = ?4 ORDER BY row LIMIT ?5";
+const PAGE_DOWN: &str = "SELECT row, time_ms, flags, peer, stanza FROM log \
+                         WHERE account = ?1 AND row > ?2 AND row < ?3 AND (flags & ?4) = ?4 \
+                         ORDER BY row DESC LIMIT ?5";
+const DELIVERED: &str = "SELECT delivered FROM log_account WHERE account = ?1";
+const SET_DELIVERED: &str = "INSERT INTO log_account (account, delivered, counted, kept_rows, kept_bytes) \
+                             VALUES (?1, ?2, 0, 0, 0) ON CONFLICT (account) DO UPDATE \
+                             SET delivered = excluded.delivered WHERE log_account.delivered < excluded.delivered";
+const FORGET_ROW: &str = "DELETE FROM log WHERE row = ?2 AND account = ?1 RETURNING row, length(stanza)";
+const FORGET_UP_TO: &str = "DELETE FROM log WHERE row IN \
+                            (SELECT row FROM log WHERE account = ?1 AND row <= ?2 ORDER BY row LIMIT ?3) \
+                            RETURNING row, length(stanza)";
+const FORGET_OLDER: &str = "DELETE FROM log WHERE row IN (SELECT old.row FROM \
+                            (SELECT row, time_ms FROM log WHERE account = ?1 ORDER BY row LIMIT ?3) AS old \
+                            WHERE old.time_ms < ?2) RETURNING row, length(stanza)";
+const FORGET_ACCOUNT: &str = "DELETE FROM log_account WHERE account = ?1";
+const COUNTED: &str = "SELECT counted, kept_rows, kept_bytes FROM log_account WHERE account = ?1";
+const UNCOUNTED: &str = "SELECT row, length(stanza) FROM log WHERE account = ?1 AND row > ?2 ORDER BY row LIMIT ?3";
+const COUNT: &str = "INSERT INTO log_account (account, delivered, counted, kept_rows, kept_bytes) \
+                     VALUES (?1, 0, ?2, ?3, ?4) ON CONFLICT (account) DO UPDATE SET counted = excluded.counted, \
+                     kept_rows = excluded.kept_rows, kept_bytes = excluded.kept_bytes";
+
+const UNCOUNT: &str = "UPDATE log_account SET kept_rows = kept_rows - ?2, kept_bytes = kept_bytes - ?3 \
+                       WHERE account = ?1";
+
+/// All statements, for the test that none of them scans.
+#[cfg(test)]
+const ALL: &[&str] = &[
+    APPEND,
+    PAGE_UP,
+    PAGE_DOWN,
+    DELIVERED,
+    SET_DELIVERED,
+    FORGET_ROW,
+    FORGET_UP_TO,
+    FORGET_OLDER,
+    FORGET_ACCOUNT,
+    COUNTED,
+    UNCOUNTED,
+    COUNT,
+    UNCOUNT,
+];
+
+/// A page ends early when its stanzas come to more than this.
+const PAGE_BYTES_MAX: usize = 4 << 20;
+
+/// A stanza to be kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// Whose log.
+    pub account: i64,
+    /// When the server took it, in ms since 1970 (UTC).
+    pub time_ms: i64,
+    /// Bits whose meaning belongs to the caller.
+    pub flags: i64,
+    /// The bare address of the other side.
+    pub peer: &'a str,
+    /// The stanza, as it will be sent.
+    pub stanza: &'a [u8],
+}
+
+/// A stanza that was kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its number.
+    pub row: i64,
+    /// When the server took it, in ms since 1970 (UTC).
+    pub time_ms: i64,
+    /// Bits whose meaning belongs to the caller.
+    pub flags: i64,
+    /// The bare address of the other side.
+    pub peer: String,
+    /// The stanza.
+    pub stanza: Vec<u8>,
+}
+
+/// Which rows of an account, both ends left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// Rows with greater numbers; 0 for all.
+    pub after: i64,
+    /// Rows with smaller numbers; `i64::MAX` for all.
+    pub before: i64,
+    /// Rows that have all of these bits. Rows without them are passed over one by one: bound the range.
+    pub flags: i64,
+}
+
+impl Default for Range {
+    /// Everything.
+    fn default() -> Self {
+        Self { after: 0, before: i64::MAX, flags: 0 }
+    }
+}
+
+/// From which end of the range a page is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The oldest rows of the range, oldest first.
+    Oldest,
+    /// The newest rows of the range, newest first.
+    Newest,
+}
+
+/// Some rows of a range.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The rows, from the asked end inwards.
+    pub rows: Vec<Stored>,
+    /// Whether these are all of the range.
+    pub complete: bool,
+}
+
+/// What was deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Freed {
+    /// Rows.
+    pub rows: u64,
+    /// Bytes of their stanzas.
+    pub bytes: u64,
+}
+
+/// What an account keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Rows.
+    pub rows: u64,
+    /// Bytes of their stanzas.
+    pub bytes: u64,
+    /// Whether that is everything; else the next call goes on counting.
+    pub complete: bool,
+}
+
+/// Adds a stanza at the end of an account's log and says under which number.
+///
+/// # Errors
+/// See [`StoreError`].
+pub fn append(sql: &mut dyn WriteSql, entry: &Entry<'_>) -> Result<i64, StoreError> {
+    let Entry { account, time_ms, flags, peer, stanza } = *entry;
+    let row = sql.next_row(account)?;
+    let args = [row.into(), account.into(), time_ms.into(), flags.into(), peer.into(), stanza.into()];
+    sql.run(APPEND, &args)?;
+    Ok(row)
+}
+
+/// Up to `limit` rows of a range. A page may be shorter than `limit` and not complete when its stanzas are large.
+///
+/// # Errors
+/// See [`StoreError`].
+pub fn page(sql: &mut dyn Sql, account: i64, range: Range, end: End, limit: u32) -> Result<Page, StoreError> {
+    let statement = match end {
+        End::Oldest => PAGE_UP,
+        End::Newest => PAGE_DOWN,
+    };
+    // One more than asked for tells whether something is left.
+    let limit = i64::from(limit);
+    let args = [account, range.after, range.before, range.flags, limit + 1].map(Value::Int);
+    let mut page = Page { rows: Vec::new(), complete: true };
+    let mut bytes = 0;
+    sql.each(statement, &args, &mut |row| {
+        if !page.complete || page.rows.len() as i64 == limit || bytes > PAGE_BYTES_MAX {
+            page.complete = false;
+            return Ok(());
+        }
+        let stored = stored(row)?;
+        bytes += stored.stanza.len();
+        page.rows.push(stored);
+        Ok(())
+    })?;
+    Ok(page)
+}
+
+/// The next rows that were not delivered: those behind both `after_row` and the delivered mark, oldest first.
+///
+/// # Errors
+/// See [`StoreError`].
+pub fn offline_page(sql: &mut dyn Sql, account: i64, after_row: i64, limit: u32) -> Result<Page, StoreError> {
+    let after = delivered(sql, account)?.max(after_row);
+    page(sql, account, Range { after, ..Range::default() }, End::Oldest, limit)
+}
+
+/// The number of the last row that counts as delivered; 0 before the first.
+///
+/// # Errors
+/// See [`StoreError`].
+pub fn delivered(sql: &mut dyn Sql, account: i64) -> Result<i64, StoreError> {
+    Ok(sql.optional(DELIVERED, &[account.into()], |row| row.int(0))?.unwrap_or(0))
+}
+
+/// Moves the delivered mark forward. It never goes back.
+///
+/// # Errors
+/// See [`StoreError`].
+pub fn set_delivered(sql: &mut dyn Sql, account: i64, row: i64) -> Result<(), StoreError> {
+    sql.run(SET_DELIVERED, &[account.into(), row.into()])?;
+    Ok(())
+}
+
+/// Deletes rows by number; those that are gone already are passed over.
+///
+/// # Errors
+/// See [`StoreError`].
+pub fn forget(sql: &mut dyn Sql, account: i64, rows: &[i64]) -> Result<Freed, StoreError> {
+    let mut gone = Gone::begin(sql, account)?;
+    for &row in rows {
+        gone.delete(sql, FORGET_ROW, &[account.into(), row.into()])?;
+    }
+    gone.end(sql)
+}
+
+/// Deletes the oldest rows up to `row`, at most `limit` of them: fewer were deleted when no more are left.
+///
+/// # Errors
+/// See [`StoreError`].
+pub fn forget_up_to(sql: &mut dyn Sql, account: i64, row: i64, limit: u32) -> Result<Freed, StoreError> {
+    let mut gone = Gone::begin(sql, account)?;
+    gone.delete(sql, FORGET_UP_TO, &[account.into(), row.into(), limit.into()])?;
+    gone.end(sql)
+}
+
+/// Deletes, among the `limit` oldest rows, those taken before `time_ms`.
+///
+/// # Errors
+/// See [`StoreError`].
+pub fn forget_older(sql: &mut dyn Sql, account: i64, time_ms: i64, limit: u32) -> Result<Freed, StoreError> {
+    let mut gone = Gone::begin(sql, account)?;
+    gone.delete(sql, FORGET_OLDER, &[account.into(), time_ms.into(), limit.into()])?;
+    gone.end(sql)
+}
+
+/// Deletes up to `limit` rows of an account that is removed, and its marks with the last of them. To be repeated
+/// until fewer than `limit` were deleted.
+///
+/// # Errors
+/// See [`StoreError`].
+pub fn forget_account(sql: &mut dyn Sql, account: i64, limit: u32) -> Result<Freed, StoreError> {
+    let freed = forget_up_to(sql, account, i64::MAX, limit)?;
+    if freed.rows < u64::from(limit) {
+        sql.run(FORGET_ACCOUNT, &[account.into()])?;
+    }
+    Ok(freed)
+}
+
+/// What an account keeps, for quotas. Appending counts nothing; whoever asks counts what came since the last time,
+/// at most `limit` rows of it, and leaves the sum for the next. So this is a write.
+///
+/// # Errors
+/// See [`StoreError`].
+pub fn usage(sql: &mut dyn Sql, account: i64, limit: u32) -> Result<Usage, StoreError> {
+    let known = sql.optional(COUNTED, &[account.into()], |row| Ok((row.int(0)?, row.int(1)?, row.int(2)?)))?;
+    let (mut counted, mut rows, mut bytes) = known.unwrap_or_default();
+    let mut more = 0;
+    sql.each(UNCOUNTED, &[account.into(), counted.into(), limit.into()], &mut |row| {
+        more += 1;
+        counted = row.int(0)?;
+        bytes += row.int(1)?;
+        Ok(())
+    })?;
+    rows += more;
+    if more > 0 {
+        sql.run(COUNT, &[account, counted, rows, bytes].map(Value::Int))?;
+    }
+    Ok(Usage { rows: unsigned(rows), bytes: unsigned(bytes), complete: more < i64::from(limit) })
+}
+
+/// Deletions, and how much of them had been counted.
+struct Gone {
+    account: i64,
+    counted: i64,
+    counted_rows: i64,
+    counted_bytes: i64,
+    freed: Freed,
+}
+
+impl Gone {
+    fn begin(sql: &mut dyn Sql, account: i64) -> Result<Self, StoreError> {
+        let counted = sql.optional(COUNTED, &[account.into()], |row| row.int(0))?.unwrap_or(0);
+        Ok(Self { account, counted, counted_rows: 0, counted_bytes: 0, freed: Freed::default() })
+    }
+
+    fn delete(
+        &mut self,
+        sql: &mut dyn Sql,
+        statement: &'static str,
+        args: &[Value<'_>],
+    ) -> Result<(), StoreError> {
+        sql.each(statement, args, &mut |row| {
+            let (number, bytes) = (row.int(0)?, row.int(1)?);
+            self.freed.rows += 1;
+            self.freed.bytes += unsigned(bytes);
+            if number <= self.counted {
+                self.counted_rows += 1;
+                self.counted_bytes += bytes;
+            }
+            Ok(())
+        })
+    }
+
+    fn end(self, sql: &mut dyn Sql) -> Result<Freed, StoreError> {
+        if self.counted_rows > 0 {
+            sql.run(UNCOUNT, &[self.account, self.counted_rows, self.counted_bytes].map(Value::Int))?;
+        }
+        Ok(self.freed)
+    }
+}
+
+fn stored(row: &Row<'_>) -> Result<Stored, StoreError> {
+    Ok(Stored {
+        row: row.int(0)?,
+        time_ms: row.int(1)?,
+        flags: row.int(2)?,
+        peer: row.text(3)?.to_owned(),
+        stanza: row.blob(4)?.to_vec(),
+    })
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Store;
+
+    const ME: i64 = 7;
+
+    /// Runs a story against an empty log.
+    async fn check(story: impl FnMut(&mut dyn WriteSql) -> Result<(), StoreError> + Send + 'static) {
+        let store = Store::in_memory(&[]).unwrap();
+        store.write(story).await.unwrap();
+        store.close().await.unwrap();
+    }
+
+    fn keep(sql: &mut dyn WriteSql, account: i64, time_ms: i64, flags: i64, text: &str) -> i64 {
+        let entry = Entry { account, time_ms, flags, peer: "romeo@example.org", stanza: text.as_bytes() };
+        append(sql, &entry).unwrap()
+    }
+
+    fn texts(page: &Page) -> Vec<&str> {
+        page.rows.iter().map(|row| std::str::from_utf8(&row.stanza).unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_comes_back_whole() {
+        check(|sql| {
+            let row = keep(sql, ME, 5, 3, "<message/>");
+            let page = page(sql, ME, Range::default(), End::Oldest, 10)?;
+            let kept = Stored {
+                row,
+                time_ms: 5,
+                flags: 3,
+                peer: "romeo@example.org".to_owned(),
+                stanza: b"<message/>".to_vec(),
+            };
+            assert_eq!(page, Page { rows: vec![kept], complete: true });
+            Ok(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn pages_come_from_either_end_and_know_whether_more_is_there() {
+        check(|sql| {
+            let rows: Vec<i64> = ["a", "b", "c", "d"].map(|text| keep(sql, ME, 0, 0, text)).to_vec();
+            keep(sql, ME + 1, 0, 0, "of another account");
+            let all = Range::default();
+            let oldest = page(sql, ME, all, End::Oldest, 3)?;
+            assert_eq!((texts(&oldest), oldest.complete), (vec!["a", "b", "c"], false));
+            let newest = page(sql, ME, all, End::Newest, 3)?;
+            assert_eq!((texts(&newest), newest.complete), (vec!["d", "c", "b"], false));
+            let inner = page(sql, ME, Range { after: rows[0], before: rows[3], ..all }, End::Oldest, 3)?;
+            assert_eq!((texts(&inner), inner.complete), (vec!["b", "c"], true));
+            let exactly = page(sql, ME, all, End::Oldest, 4)?;
+            assert!(exactly.complete, "a page that holds the last row says so");
+            assert_eq!(page(sql, ME, all, End::Oldest, 0)?, Page { rows: vec![], complete: false });
+            Ok(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn flags_select_rows_that_have_all_of_them() {
+        check(|sql| {
+            for (flags, text) in [(0, "none"), (1, "one"), (2, "two"), (3, "both")] {
+                keep(sql, ME, 0, flags, text);
+            }
+            let with = |flags| Range { flags, ..Range::default() };
+            assert_eq!(texts(&page(sql, ME, with(1), End::Oldest, 9)?), ["one", "both"]);
+            assert_eq!(texts(&page(sql, ME, with(3), End::Oldest, 9)?), ["both"]);
+            Ok(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_page_of_large_stanzas_is_cut_but_never_empty() {
+        check(|sql| {
+            let large = "x".repeat(3 << 20);
+            for _ in 0..4 {
+                keep(sql, ME, 0, 0, &large);
+            }
+            let cut = page(sql, ME, Range::default(), End::Oldest, 4)?;
+            assert_eq!((cut.rows.len(), cut.complete), (2, false));
+            Ok(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn offline_is_what_lies_behind_the_mark_and_the_mark_never_goes_back() {
+        check(|sql| {
+            let rows = ["a", "b", "c"].map(|text| keep(sql, ME, 0, 0, text));
+            assert_eq!(texts(&offline_page(sql, ME, 0, 9)?), ["a", "b", "c"]);
+            set_delivered(sql, ME, rows[1])?;
+            set_delivered(sql, ME, rows[0])?;
+            assert_eq!(delivered(sql, ME)?, rows[1]);
+            assert_eq!(texts(&offline_page(sql, ME, 0, 9)?), ["c"]);
+            assert_eq!(texts(&offline_page(sql, ME, rows[2], 9)?), [""; 0]);
+            assert_eq!(delivered(sql, ME + 1)?, 0, "each account has its own");
+            Ok(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn usage_follows_appends_and_deletions_whether_they_were_counted_or_not() {
+        check(|sql| {
+            let rows = ["a", "bb", "ccc", "dddd"].map(|text| keep(sql, ME, 0, 0, text));
+            assert_eq!(usage(sql, ME, 3)?, Usage { rows: 3, bytes: 6, complete: false });
+            // The first two are counted, the last is not yet.
+            let freed = forget(sql, ME, &[rows[0], rows[1], rows[3], rows[3]])?;
+            assert_eq!(freed, Freed { rows: 3, bytes: 7 });
+            assert_eq!(usage(sql, ME, 3)?, Usage { rows: 1, bytes: 3, complete: true });
+            keep(sql, ME, 0, 0, "eeeee");
+            assert_eq!(usage(sql, ME, 3)?, Usage { rows: 2, bytes: 8, complete: true });
+            Ok(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn deletion_goes_in_batches_from_the_oldest_row() {
+        check(|sql| {
+            let rows = ["a", "b", "c", "d"].map(|text| keep(sql, ME, 0, 0, text));
+            assert_eq!(forget_up_to(sql, ME, rows[2], 2)?.rows, 2);
+            assert_eq!(forget_up_to(sql, ME, rows[2], 2)?.rows, 1);
+            assert_eq!(forget_up_to(sql, ME, rows[2], 2)?.rows, 0);
+            assert_eq!(texts(&page(sql, ME, Range::default(), End::Oldest, 9)?), ["d"]);
+            Ok(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn age_deletes_only_what_is_older() {
+        check(|sql| {
+            for (time_ms, text) in [(10, "old"), (30, "young"), (20, "older than its place")] {
+                keep(sql, ME, time_ms, 0, text);
+            }
+            assert_eq!(forget_older(sql, ME, 25, 9)?, Freed { rows: 2, bytes: 23 });
+            assert_eq!(texts(&page(sql, ME, Range::default(), End::Oldest, 9)?), ["young"]);
+            Ok(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_removed_account_leaves_nothing_and_its_neighbour_everything() {
+        check(|sql| {
+            for text in ["a", "b", "c"] {
+                keep(sql, ME, 0, 0, text);
+            }
+            keep(sql, ME + 1, 0, 0, "stays");
+            set_delivered(sql, ME, 1)?;
+            assert_eq!(forget_account(sql, ME, 2)?.rows, 2);
+            assert_eq!(forget_account(sql, ME, 2)?.rows, 1);
+            assert_eq!(delivered(sql, ME)?, 0);
+            assert_eq!(usage(sql, ME, 9)?, Usage { rows: 0, bytes: 0, complete: true });
+            assert_eq!(texts(&page(sql, ME + 1, Range::default(), End::Oldest, 9)?), ["stays"]);
+            Ok(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn no_statement_of_log_or_kv_reads_a_whole_table() {
+        let store = Store::in_memory(&[]).unwrap();
+        for statement in ALL.iter().chain(crate::kv::ALL) {
+            let plan = store.query_plan(statement).await.unwrap();
+            // FORGET_OLDER walks the few rows that its inner, indexed and limited, query has picked.
+            let scans: Vec<&String> =
+                plan.iter().filter(|line| line.starts_with("SCAN") && *line != "SCAN old").collect();
+            assert!(scans.is_empty(), "{statement}\n{plan:#?}");
+        }
+        let scan = store.query_plan("SELECT row FROM log WHERE time_ms = 0").await.unwrap();
+        assert!(scan.iter().any(|line| line.starts_with("SCAN")), "the test can see a scan: {scan:?}");
+    }
+}

@@ -1,0 +1,182 @@
+//! A first-level element in the making: its head is read, its content written in canonical form as it comes.
+
+use crate::attribute::{ATTRIBUTES_MAX, Attribute, Tag, plain};
+use crate::element::Nonza;
+use crate::framer::{Frame, FramerLimits};
+use crate::misbehaved::Misbehaved;
+use crate::ns;
+use crate::scope::{Names, Root, Scope};
+use crate::stanza::{RawHead, Stanza, StanzaName};
+use crate::text::{self, Place};
+use crate::writer::XmlWriter;
+
+/// Room for the content of a usual chat message, so that it is not grown piece by piece.
+const CONTENT_BYTES_USUAL: usize = 384;
+
+/// The written form may be so much longer than the limit for the received one. Escaping costs an honest sender a few
+/// bytes in a hundred; but a long namespace, declared once, could be asked for again by each of many elements.
+const EXPANSION_MAX: usize = 2;
+
+#[derive(Debug)]
+enum Head {
+    Stanza(RawHead),
+    Nonza(Box<Nonza>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Building {
+    head: Head,
+    scope: Scope,
+    writer: XmlWriter,
+    elements: u32,
+    /// Bytes received of it so far.
+    pub(crate) bytes: u32,
+}
+
+impl Building {
+    /// Begins at the start tag of a first-level element.
+    pub(crate) fn new(tag: &Tag<'_>, root: &Root, content: &'static str) -> Result<Self, Misbehaved> {
+        let names = Names { tag, scope: None, root };
+        names.check_attributes()?;
+        let namespace = names.element()?;
+        let stanza = if namespace == content { StanzaName::parse(tag.name.local()) } else { None };
+        let head = match stanza {
+            Some(name) => Head::Stanza(stanza_head(name, names)?),
+            None => Head::Nonza(Box::new(nonza_head(names, namespace)?)),
+        };
+        let mut scope = Scope::default();
+        if !tag.empty {
+            scope.enter(tag);
+        }
+        let writer = XmlWriter::with_capacity(if tag.empty { 0 } else { CONTENT_BYTES_USUAL });
+        Ok(Self { head, scope, writer, elements: 0, bytes: 0 })
+    }
+
+    /// Counts one more element, which is not entered yet.
+    pub(crate) fn count(&mut self, limits: &FramerLimits) -> Result<(), Misbehaved> {
+        self.elements += 1;
+        if self.elements > limits.elements_max {
+            return Err(Misbehaved::TooManyElements(limits.elements_max));
+        }
+        // the root is open, too
+        if self.scope.depth() + 1 >= limits.depth_max as usize {
+            return Err(Misbehaved::TooDeep(limits.depth_max));
+        }
+        Ok(())
+    }
+
+    /// Whether its end tag came.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.scope.depth() == 0
+    }
+
+    /// A start tag inside.
+    pub(crate) fn start(&mut self, tag: &Tag<'_>, root: &Root, limits: &FramerLimits) -> Result<(), Misbehaved> {
+        self.count(limits)?;
+        let names = Names { tag, scope: Some(&self.scope), root };
+        names.check_attributes()?;
+        write_start(names, matches!(self.head, Head::Stanza(_)), &mut self.writer)?;
+        if tag.empty {
+            self.writer.close();
+        } else {
+            self.scope.enter(tag);
+        }
+        self.check_written(limits)
+    }
+
+    /// An end tag.
+    pub(crate) fn end(&mut self, name: &str) -> Result<(), Misbehaved> {
+        self.scope.leave(name)?;
+        if !self.is_complete() {
+            self.writer.close();
+        }
+        Ok(())
+    }
+
+    /// Character data inside.
+    pub(crate) fn text(&mut self, raw: &str, place: Place, limits: &FramerLimits) -> Result<(), Misbehaved> {
+        text::canonicalise(raw, place, self.writer.text_sink())?;
+        self.check_written(limits)
+    }
+
+    fn check_written(&self, limits: &FramerLimits) -> Result<(), Misbehaved> {
+        let max = limits.element_bytes_max;
+        let fits = self.writer.as_str().len() <= (max as usize).saturating_mul(EXPANSION_MAX);
+        if fits { Ok(()) } else { Err(Misbehaved::TooManyBytes(max)) }
+    }
+
+    /// The result.
+    pub(crate) fn finish(self: Box<Self>) -> Frame {
+        let payload = self.writer.into_payload();
+        match self.head {
+            Head::Stanza(head) => {
+                let (stanza, flaw) = Stanza::read(head, payload);
+                Frame::Stanza(stanza, flaw)
+            }
+            Head::Nonza(nonza) => Frame::Nonza(Box::new(Nonza { payload, ..*nonza })),
+        }
+    }
+}
+
+/// Writes a start tag our way. The content of a nonza inherits no content namespace: there, each is declared.
+fn write_start(names: Names<'_, '_>, in_stanza: bool, writer: &mut XmlWriter) -> Result<(), Misbehaved> {
+    let namespace = names.element()?;
+    let local = names.tag.name.local();
+    let mut attributes = names.tag.attributes.len();
+    if in_stanza && writer.in_content() && is_content(namespace) {
+        writer.open_content(local);
+    } else {
+        attributes += usize::from(writer.open_declares(local, namespace));
+    }
+    for attribute in &names.tag.attributes {
+        let value = attribute.value;
+        match names.attribute(attribute)? {
+            "" => writer.attr_canonical("", attribute.name.local(), |out| canonical(value, out))?,
+            ns::XML => writer.attr_canonical("xml:", attribute.name.local(), |out| canonical(value, out))?,
+            namespace => {
+                attributes += usize::from(writer.attr_ns_declares(namespace, attribute.name.local(), &plain(value)?));
+            }
+        }
+    }
+    // what we write must pass where we would read it
+    if attributes > ATTRIBUTES_MAX as usize { Err(Misbehaved::TooManyAttributes(ATTRIBUTES_MAX)) } else { Ok(()) }
+}
+
+fn canonical(value: &str, out: &mut String) -> Result<(), Misbehaved> {
+    text::canonicalise(value, Place::Attribute, out)
+}
+
+/// Whether the namespace is the content namespace of any kind of stream. A `<body/>` of another kind's would be foreign
+/// to us and yet become a body when the stanza goes over such a stream: nobody may see what we did not.
+fn is_content(namespace: &str) -> bool {
+    matches!(namespace, ns::CLIENT | ns::SERVER | ns::COMPONENT)
+}
+
+fn stanza_head(name: StanzaName, names: Names<'_, '_>) -> Result<RawHead, Misbehaved> {
+    let mut head = RawHead::new(name);
+    for attribute in &names.tag.attributes {
+        let value = plain(attribute.value)?;
+        match (names.attribute(attribute)?, attribute.name.local()) {
+            ("", "to") => head.set_to(&value),
+            ("", "from") => head.set_from(&value),
+            ("", "id") => head.id = Some(value.into()),
+            ("", "type") => head.set_type(&value),
+            (ns::XML, "lang") => head.lang = Some(value.into()),
+            // RFC 6120 §8.1 defines no others, and what is not defined is not passed on
+            _ => {}
+        }
+    }
+    Ok(head)
+}
+
+fn nonza_head(names: Names<'_, '_>, namespace: &str) -> Result<Nonza, Misbehaved> {
+    let mut attributes = Vec::new();
+    for Attribute { name, value } in &names.tag.attributes {
+        let value = plain(value)?;
+        if !name.has_prefix() {
+            attributes.push((name.local().into(), value.into_owned()));
+        }
+    }
+    let name = names.tag.name.local().into();
+    Ok(Nonza { name, namespace: namespace.into(), attributes, payload: Default::default() })
+}
