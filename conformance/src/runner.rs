@@ -66,7 +66,13 @@ pub(crate) fn run(order: &Order) -> Result<Outcome> {
         let Some(target) = order.target.as_ref().or(server.as_ref().map(|server| &server.target)) else {
             bail!("no server");
         };
-        let part = runtime.block_on(play_all(scenarios, target, order, &sent));
+        let part = runtime.block_on(async {
+            tokio::select! {
+                part = play_all(scenarios, target, order, &sent) => Ok(part),
+                // Taken here so that the server is stopped before we go.
+                _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+            }
+        })?;
         outcome.passed += part.passed;
         outcome.failed += part.failed;
         if part.failed > 0

@@ -59,6 +59,10 @@ impl Server {
     /// # Errors
     /// It does not start.
     pub(crate) fn start(kind: Kind, root: &Path, name: &str, extra: Option<&Path>) -> Result<Self> {
+        let starter = kind.starter(root);
+        if !starter.exists() {
+            bail!("{} does not exist", starter.display());
+        }
         let mut failed = None;
         for attempt in 1..=STARTS_MAX {
             match Self::try_start(kind, root, &format!("{name}-{attempt}"), extra) {

@@ -64,6 +64,9 @@ pub struct LogState {
     pub waiting: VecDeque<Waiting>,
     /// Whether the store may hold messages that were not delivered.
     pub has_offline: bool,
+    /// How many messages wait in the store or on their way there: an upper bound, true again whenever all were handed
+    /// out.
+    pub kept: u32,
     /// The highest row that has left a write buffer: what is above is still owed.
     pub delivered: i64,
     /// The session that is being given what waited, if any; until it has all, new messages queue up behind.

@@ -2,6 +2,7 @@
 
 use hearth_store::{Migrations, Sql, SqlExt, StoreError, Value, WriteSql, log};
 
+use crate::limits::OFFLINE_COUNTED_MAX;
 use crate::roster::Roster;
 use crate::roster_table;
 
@@ -53,8 +54,8 @@ pub struct AccountRow {
     pub created_ms: i64,
     /// Its contacts.
     pub roster: Roster,
-    /// Whether messages wait in its log.
-    pub has_offline: bool,
+    /// How many messages wait in its log, up to [`OFFLINE_COUNTED_MAX`].
+    pub offline: u32,
 }
 
 /// An account to be made.
@@ -82,8 +83,8 @@ pub fn load(sql: &mut dyn Sql, domain: &str, localpart: &str) -> Result<Option<A
     )?;
     let Some((id, disabled, keys, created_ms, version)) = found else { return Ok(None) };
     let roster = Roster::new(version, roster_table::items(sql, id)?);
-    let has_offline = !log::offline_page(sql, id, 0, 1)?.rows.is_empty();
-    Ok(Some(AccountRow { id, disabled, keys, created_ms, roster, has_offline }))
+    let offline = log::offline_count(sql, id, OFFLINE_COUNTED_MAX)?;
+    Ok(Some(AccountRow { id, disabled, keys, created_ms, roster, offline }))
 }
 
 /// The SCRAM keys of an account as text, and whether it is disabled.
@@ -120,7 +121,9 @@ pub fn create(sql: &mut dyn WriteSql, account: &NewAccount) -> Result<Option<i64
 
 /// The number of an account must never come back: what a removed one left behind would come with it.
 fn next_id(sql: &mut dyn WriteSql) -> Result<i64, StoreError> {
-    sql.one("UPDATE core_counter SET value = value + 1 WHERE name = 'account' RETURNING value", &[], |row| row.int(0))
+    sql.one("UPDATE core_counter SET value = value + 1 WHERE name = 'account' RETURNING value", &[], |row| {
+        row.int(0)
+    })
 }
 
 /// Sets the SCRAM keys; false if there is no such account.
@@ -176,7 +179,9 @@ pub fn list(sql: &mut dyn Sql, domain: &str, after: &str, limit: u32) -> Result<
         "SELECT localpart, disabled, created_ms FROM core_account \
          WHERE domain = ?1 AND localpart > ?2 ORDER BY localpart LIMIT ?3",
         &[Value::Text(domain), Value::Text(after), Value::Int(i64::from(limit))],
-        |row| Ok(Listed { localpart: row.text(0)?.to_owned(), disabled: row.flag(1)?, created_ms: row.int(2)? }),
+        |row| {
+            Ok(Listed { localpart: row.text(0)?.to_owned(), disabled: row.flag(1)?, created_ms: row.int(2)? })
+        },
     )
 }
 

@@ -135,7 +135,7 @@ impl Accounts {
             shard.remember_unknown(bare);
             return Ok(None);
         };
-        let log = LogState { has_offline: row.has_offline, ..LogState::default() };
+        let log = LogState { has_offline: row.offline > 0, kept: row.offline, ..LogState::default() };
         let state = AccountState { roster: row.roster, log, ..AccountState::default() };
         let made = Arc::new(Account::new(Some(row.id), bare.clone(), row.created_ms, state));
         shard.let_go();

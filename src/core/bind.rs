@@ -106,7 +106,8 @@ fn claim(
     wanted: Jid,
     conflict: Conflict,
 ) -> Result<(Jid, Option<Arc<Session>>), StanzaError> {
-    let holder = wanted.resource().and_then(|name| state.resource(name)).map(|held| Arc::clone(&held.session));
+    let holder =
+        wanted.resource().and_then(|name| state.resource(name)).map(|held| Arc::clone(&held.session));
     match (holder, conflict) {
         (None, _) => Ok((wanted, None)),
         (Some(old), Conflict::Replace) => Ok((wanted, Some(old))),
@@ -130,7 +131,7 @@ pub fn end(server: &Arc<Server>, session: &Arc<Session>, unwritten: VecDeque<Ite
         session.outbox.seal()
     });
     session.end_flushed();
-    offline::hand_on(server, session);
+    offline::hand_on(server, session, unwritten.iter().chain(&queued));
     message::reroute(server, &session.account, unwritten.into_iter().chain(queued));
     if session.account.id.is_none() {
         server.accounts().forget(session.account.jid.as_str());

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hearth_wire::{BareJid, Jid};
 use zeroize::Zeroizing;
 
+use crate::host::Host;
 use crate::iq::BoxFuture;
 use crate::server::Server;
 
@@ -17,8 +18,10 @@ pub enum ArgKind {
     Text,
     /// An account address (`user@domain`).
     Account,
-    /// Any address, with or without a resource.
-    Jid,
+    /// One account address or several, a line each.
+    Accounts,
+    /// One address or several, a line each, with or without a resource.
+    Jids,
     /// A virtual host served here.
     Host,
     /// A whole number.
@@ -26,6 +29,9 @@ pub enum ArgKind {
     /// A secret: asked for without echo or read from standard input, never taken from the command line's words,
     /// never logged.
     Password,
+    /// Lines of text: on the command line the name of a file, or standard input. They may hold secrets and are never
+    /// logged.
+    Lines,
 }
 
 /// One argument.
@@ -61,8 +67,11 @@ pub type Run = fn(CommandCall) -> BoxFuture<Result<Answer, CommandError>>;
 pub struct Command {
     /// Its words as typed: `account add`.
     pub name: &'static str,
-    /// Its node in XEP-0050, where a registered one exists (XEP-0133); otherwise made from the name.
+    /// The short name of its XEP-0050 node where XEP-0133 registers one (`add-user`); otherwise one is made from the
+    /// name.
     pub node: Option<&'static str>,
+    /// Whether it makes sense on the stored data alone, while no server runs.
+    pub offline: bool,
     /// One line for people.
     pub help: &'static str,
     /// Its arguments, in the order of the command line.
@@ -126,8 +135,23 @@ impl CommandCall {
     /// # Errors
     /// [`CommandError::Usage`] if it is missing or malformed, [`CommandError::NotFound`] for a host not served.
     pub fn account(&self, name: &'static str) -> Result<BareJid, CommandError> {
-        let text = self.text(name)?;
-        let jid = Jid::parse(text).map_err(|error| CommandError::Usage(format!("{name}: {text}: {error}")))?;
+        self.account_of(name, self.text(name)?)
+    }
+
+    /// The same for every line of the value.
+    ///
+    /// # Errors
+    /// As [`account`](Self::account).
+    pub fn accounts(&self, name: &'static str) -> Result<Vec<BareJid>, CommandError> {
+        self.lines(name)?.map(|text| self.account_of(name, text)).collect()
+    }
+
+    /// An account address on a host served here, given as a part of the value of `name`.
+    ///
+    /// # Errors
+    /// As [`account`](Self::account).
+    pub fn account_of(&self, name: &'static str, text: &str) -> Result<BareJid, CommandError> {
+        let jid = parse(name, text)?;
         if jid.local().is_none() || jid.is_full() {
             return Err(CommandError::Usage(format!("{name}: {text} is not of the form user@domain")));
         }
@@ -137,6 +161,42 @@ impl CommandCall {
         }
         Ok(bare)
     }
+
+    /// The addresses in the lines of a required value.
+    ///
+    /// # Errors
+    /// [`CommandError::Usage`] if it is missing or one of them is malformed.
+    pub fn jids(&self, name: &'static str) -> Result<Vec<Jid>, CommandError> {
+        self.lines(name)?.map(|text| parse(name, text)).collect()
+    }
+
+    fn lines(&self, name: &'static str) -> Result<impl Iterator<Item = &str>, CommandError> {
+        Ok(self.text(name)?.lines().map(str::trim).filter(|line| !line.is_empty()))
+    }
+
+    /// A whole number, if it is given.
+    ///
+    /// # Errors
+    /// [`CommandError::Usage`] if it is none.
+    pub fn number(&self, name: &'static str) -> Result<Option<u32>, CommandError> {
+        let number = self.get(name).map(str::parse).transpose();
+        number.map_err(|_| CommandError::Usage(format!("{name} is not a whole number")))
+    }
+
+    /// A virtual host served here, if one is given.
+    ///
+    /// # Errors
+    /// [`CommandError::NotFound`] if it is not served.
+    pub fn host(&self, name: &'static str) -> Result<Option<Arc<Host>>, CommandError> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let domain = hearth_wire::jid::prepare_domain(text).unwrap_or_default();
+        let host = self.server.host(&domain).cloned();
+        host.map(Some).ok_or_else(|| CommandError::NotFound(format!("the host {text} is not served here")))
+    }
+}
+
+fn parse(name: &str, text: &str) -> Result<Jid, CommandError> {
+    Jid::parse(text).map_err(|error| CommandError::Usage(format!("{name}: {text}: {error}")))
 }
 
 /// What a command answers: lines for people, and a table for programs and forms.
@@ -172,6 +232,22 @@ pub enum CommandError {
     /// A fault of the server's own.
     #[error("the server failed: {0}")]
     Internal(#[from] crate::error::Internal),
+}
+
+impl CommandError {
+    /// The same, saying what was done before it came to that.
+    pub fn after(self, done: &[String]) -> Self {
+        if done.is_empty() {
+            return self;
+        }
+        let told = |text: String| format!("{text}; done before that: {}", done.join(", "));
+        match self {
+            Self::Usage(text) => Self::Usage(told(text)),
+            Self::NotFound(text) => Self::NotFound(told(text)),
+            Self::Conflict(text) => Self::Conflict(told(text)),
+            Self::Internal(error) => Self::Internal(error),
+        }
+    }
 }
 
 /// Why a call did not reach its command.
@@ -231,7 +307,11 @@ fn audit(command: &Command, caller: &Caller, values: &BTreeMap<&'static str, Zer
         .filter_map(|arg| values.get(arg.name).map(|value| (arg, value)))
         .map(|(arg, value)| match arg.kind {
             ArgKind::Password => format!("{}=(secret)", arg.name),
-            _ => format!("{}={}", arg.name, value.as_str()),
+            ArgKind::Lines => format!("{}=({} lines)", arg.name, value.lines().count()),
+            ArgKind::Text | ArgKind::Account | ArgKind::Host | ArgKind::Number => {
+                format!("{}={}", arg.name, value.as_str())
+            }
+            ArgKind::Accounts | ArgKind::Jids => format!("{}={}", arg.name, value.replace('\n', ",")),
         })
         .collect();
     tracing::info!(target: "audit", command = command.name, %caller, args = shown.join(" "), "admin command");

@@ -53,7 +53,9 @@ fn message_to_bare(kind: MessageType, non_negative: bool) -> Choice {
     match kind {
         MessageType::Groupchat => Choice::Bounce,
         MessageType::Error => Choice::Ignore,
-        MessageType::Normal | MessageType::Chat | MessageType::Headline if non_negative => Choice::NonNegative,
+        MessageType::Normal | MessageType::Chat | MessageType::Headline if non_negative => {
+            Choice::NonNegative
+        }
         MessageType::Normal | MessageType::Chat => Choice::Unclaimed,
         MessageType::Headline => Choice::Ignore,
     }
@@ -131,7 +133,10 @@ mod tests {
         let silent = Candidate { available: false, priority: 0, addressed: false };
         assert_eq!(choose(Kind::Message(MessageType::Chat), false, [silent].into_iter()), Choice::Unclaimed);
         let addressed = Candidate { addressed: true, ..silent };
-        assert_eq!(choose(Kind::Message(MessageType::Chat), true, [addressed].into_iter()), Choice::Addressed);
+        assert_eq!(
+            choose(Kind::Message(MessageType::Chat), true, [addressed].into_iter()),
+            Choice::Addressed
+        );
     }
 
     #[test]

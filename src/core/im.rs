@@ -98,14 +98,17 @@ async fn roster_set(call: IqCall) -> IqResult {
     let wish = read_wish(&call, &limits)?;
     let account = Arc::clone(call.account()?);
     if wish.jid == account.jid {
-        return Err(StanzaError::new(StanzaCondition::NotAllowed).with_text("an account is no contact of its own"));
+        return Err(
+            StanzaError::new(StanzaCondition::NotAllowed).with_text("an account is no contact of its own")
+        );
     }
     if wish.remove {
         remove(&call, &account, wish.jid).await?;
     } else {
         let contact = wish.jid.clone();
         let edit = move |item| (Some(wish.apply_to(item)), ());
-        subscribe::alter(&call.server, &account, &contact, None, i64::from(limits.roster_items_max), edit).await?;
+        subscribe::alter(&call.server, &account, &contact, None, i64::from(limits.roster_items_max), edit)
+            .await?;
     }
     Ok(Reply::empty())
 }
@@ -157,7 +160,11 @@ fn read_wish(call: &IqCall, limits: &Limits) -> Result<Wish, StanzaError> {
 }
 
 /// §2.5: the contact goes, and with it the subscriptions both ways.
-async fn remove(call: &IqCall, account: &Arc<crate::account::Account>, jid: BareJid) -> Result<(), StanzaError> {
+async fn remove(
+    call: &IqCall,
+    account: &Arc<crate::account::Account>,
+    jid: BareJid,
+) -> Result<(), StanzaError> {
     let edit = |item: RosterItem| {
         let was = (item.listed, item.subscription);
         // whoever is not in the roster cannot be removed from it: a mere request stays as it is

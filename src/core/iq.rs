@@ -100,7 +100,10 @@ impl IqCall {
     /// # Errors
     /// `bad-request` if it cannot be one.
     pub fn element(&self) -> Result<Element, StanzaError> {
-        self.stanza.payload.element(self.child, ns::CLIENT).ok_or(StanzaError::new(StanzaCondition::BadRequest))
+        self.stanza
+            .payload
+            .element(self.child, ns::CLIENT)
+            .ok_or(StanzaError::new(StanzaCondition::BadRequest))
     }
 
     /// The payload as a typed value.

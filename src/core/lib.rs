@@ -5,10 +5,13 @@
 pub mod account;
 pub mod account_table;
 pub mod accounts;
+pub mod admin;
 pub mod bind;
 pub mod clock;
 pub mod command;
+pub mod control;
 mod delivery;
+pub mod disco;
 mod dispatch;
 pub mod error;
 pub mod event;

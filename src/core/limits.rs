@@ -25,6 +25,8 @@ pub const ACCOUNT_WAITING_MAX: usize = 4_096;
 pub const DIRECTED_PRESENCE_MAX: usize = 1_000;
 /// Offline messages read and handed to a session at a time.
 pub const OFFLINE_PAGE_ROWS: u32 = 100;
+/// Offline messages counted when an account is loaded: beyond, it counts as having this many.
+pub const OFFLINE_COUNTED_MAX: u32 = 100_000;
 /// Loaded accounts without a session; beyond, the idle ones are let go.
 pub const IDLE_ACCOUNTS_MAX: usize = 50_000;
 /// Names remembered as not existing, so that a flood to unknown users costs no query each.

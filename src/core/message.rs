@@ -2,6 +2,7 @@
 //! its rows. Everything here runs under the account's one lock, so nothing is passed over or given twice.
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use hearth_store::{Permit, log};
 use hearth_wire::{ErrorType, Jid, Kind, Stanza, StanzaCondition, StanzaError, ns};
@@ -96,11 +97,11 @@ fn in_stages(
     let Some(host) = server.host(account.jid.domain()) else { return Ok(Arc::clone(stanza)) };
     let mut changed = None;
     for stage in [Stage::InGuard, Stage::InAmend] {
-        if !plan.has_hooks(stage, stanza.kind) {
+        if !plan.has_hooks(stage, changed.as_ref().unwrap_or(stanza)) {
             continue;
         }
         let stanza = changed.get_or_insert_with(|| Stanza::clone(stanza));
-        match plan.run(&mut Passage { stage, stanza, host, account: state, session: None }) {
+        match plan.run(&mut Passage { stage, server, stanza, host, account: state, session: None }) {
             Step::Next | Step::Keep => {}
             Step::Refuse(error) => return Err(Verdict::Refuse(error)),
             Step::Drop(reason) => return Err(Verdict::Drop(reason)),
@@ -124,7 +125,9 @@ fn judge(server: &Server, account: &Account, state: &mut AccountState, stanza: &
         }
         Choice::Unclaimed => unclaimed(server, account, state, stanza),
         choice => match hand(server, account, state, stanza, choice, 0) {
-            Verdict::Nobody if matches!(stanza.kind, Kind::Message(_)) => unclaimed(server, account, state, stanza),
+            Verdict::Nobody if matches!(stanza.kind, Kind::Message(_)) => {
+                unclaimed(server, account, state, stanza)
+            }
             verdict => verdict,
         },
     }
@@ -144,14 +147,14 @@ fn choice(state: &AccountState, stanza: &Stanza) -> Choice {
 fn unclaimed(server: &Server, account: &Account, state: &mut AccountState, stanza: &Arc<Stanza>) -> Verdict {
     let nobody = Verdict::Refuse(StanzaError::new(StanzaCondition::ServiceUnavailable));
     let plan = server.plan();
-    if account.id.is_none() || !plan.has_hooks(Stage::Unclaimed, stanza.kind) {
+    if account.id.is_none() || !plan.has_hooks(Stage::Unclaimed, stanza) {
         return nobody;
     }
     let Some(host) = server.host(account.jid.domain()) else { return nobody };
     // hooks get the stanza to look at; what they would change here is not kept
     let mut seen = Stanza::clone(stanza);
     let stage = Stage::Unclaimed;
-    match plan.run(&mut Passage { stage, stanza: &mut seen, host, account: state, session: None }) {
+    match plan.run(&mut Passage { stage, server, stanza: &mut seen, host, account: state, session: None }) {
         Step::Keep => Verdict::Keep,
         Step::Refuse(error) => Verdict::Refuse(error),
         Step::Drop(reason) => Verdict::Drop(reason),
@@ -230,12 +233,15 @@ fn keep(
     sender: Option<&Arc<Session>>,
     permit: Option<Permit>,
 ) -> Delivery {
-    let Some(id) = account.id else { return Delivery::Bounce(StanzaError::new(StanzaCondition::ServiceUnavailable)) };
+    let Some(id) = account.id else {
+        return Delivery::Bounce(StanzaError::new(StanzaCondition::ServiceUnavailable));
+    };
     let permit = match permit.map_or_else(|| server.store().try_reserve(), Ok) {
         Ok(permit) => permit,
         Err(_) => return Delivery::NeedsRoom,
     };
     let row = Arc::new(Pending::default());
+    state.log.kept = state.log.kept.saturating_add(1);
     state.log.waiting.push_back(Waiting { stanza: Arc::clone(&stanza), row: Some(Arc::clone(&row)) });
     let time_ms = server.now_ms();
     let mut text = String::with_capacity(stanza.weight_bytes());
@@ -304,11 +310,12 @@ pub(crate) async fn deliver_when_room(
 
 /// Waits until a row is settled and releases it.
 pub(crate) async fn settle(server: &Arc<Server>, behind: &Behind, sender: &Arc<Session>) {
-    while !behind.is_settled() {
-        sender.outbox.woken().await;
-    }
-    // others of this sender may be settled too, and its queue may have grown
-    sender.outbox.wake();
+    std::future::poll_fn(|cx| {
+        // the writer wakes the sender's connection, whose task this is part of
+        sender.outbox.register(cx.waker());
+        if behind.is_settled() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
     behind.release(server);
 }
 
@@ -325,7 +332,10 @@ pub(crate) fn release(server: &Arc<Server>, account: &Arc<Account>) {
             };
             let Some(Waiting { stanza, .. }) = state.log.waiting.pop_front() else { break };
             match row {
-                -1 => refused.push((stanza, failed())),
+                -1 => {
+                    state.log.kept = state.log.kept.saturating_sub(1);
+                    refused.push((stanza, failed()));
+                }
                 0 => {
                     let choice = choice(state, &stanza);
                     match hand(server, account, state, &stanza, choice, 0) {
@@ -352,11 +362,16 @@ fn release_row(server: &Server, account: &Account, state: &mut AccountState, sta
         return;
     }
     let delivered = match choice(state, stanza) {
-        choice @ (Choice::Addressed | Choice::NonNegative) => hand(server, account, state, stanza, choice, row),
+        choice @ (Choice::Addressed | Choice::NonNegative) => {
+            hand(server, account, state, stanza, choice, row)
+        }
         _ => Verdict::Wait,
     };
     match delivered {
-        Verdict::Delivered(copies) => server.metrics().stanzas_delivered.add(copies as u64),
+        Verdict::Delivered(copies) => {
+            state.log.kept = state.log.kept.saturating_sub(1);
+            server.metrics().stanzas_delivered.add(copies as u64);
+        }
         _ => state.log.has_offline = true,
     }
 }

@@ -68,6 +68,4 @@ counters! {
     dropped_presence = "stanzas_dropped_total{reason=\"presence\"}",
     /// Stanzas dropped: an iq answer nobody waits for (RFC 6120 §8.2.3, RFC 6121 §8.5).
     dropped_answer = "stanzas_dropped_total{reason=\"answer\"}",
-    /// Stanzas dropped: a message that nobody took and no storage wanted (XEP-0160 §3, XEP-0334).
-    dropped_transient = "stanzas_dropped_total{reason=\"transient\"}",
 }

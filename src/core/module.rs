@@ -8,13 +8,15 @@ use std::future::Future;
 use std::sync::Arc;
 
 use hearth_store::{Migrations, StoreError, WriteSql};
-use hearth_wire::{Payload, Stanza};
+use hearth_wire::{Jid, Payload, Stanza, XmlWriter};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::command::Command;
+use crate::disco::DiscoNodes;
 use crate::event::{Event, Listener};
+use crate::host::Host;
 use crate::iq::{Entity, IqCall, IqHandler, IqResult, Verb};
 use crate::metrics::Counter;
 use crate::plan::{ConfigSection, Draft, HookEntry, IqEntry};
@@ -82,7 +84,9 @@ pub enum SetupError {
         needs: &'static str,
     },
     /// `hook_after` names a module without a hook in that stage, or one that comes later.
-    #[error("module `{module}` wants to come after `{after}` in {stage:?}, but that has no hook there before it")]
+    #[error(
+        "module `{module}` wants to come after `{after}` in {stage:?}, but that has no hook there before it"
+    )]
     Order {
         /// Who wants.
         module: &'static str,
@@ -92,10 +96,12 @@ pub enum SetupError {
         stage: Stage,
     },
     /// A configuration section that cannot be read.
-    #[error("[xep.{section}]: {message}")]
+    #[error("xep.{section}{}{key}: {message}", if key.is_empty() { "" } else { "." })]
     Config {
         /// The module's name.
         section: String,
+        /// Where in the section; empty: the section as a whole.
+        key: String,
         /// What is wrong with it.
         message: String,
     },
@@ -120,8 +126,13 @@ pub struct Identity {
     pub name: &'static str,
 }
 
-/// Makes an extension form of a disco answer (XEP-0128); `None` where there is nothing to say.
-pub type InfoForm = fn(&Server, host: &crate::host::Host) -> Option<Payload>;
+/// Makes an extension form of a disco answer (XEP-0128); `None` where there is nothing to say. It is asked once and
+/// again after each [`Event::Reloaded`].
+pub type InfoForm = Box<dyn Fn(&Server, &Host) -> Option<Payload> + Send + Sync>;
+
+/// Writes the mark of a stanza that was kept for later: who kept it, and since when, in milliseconds since 1970
+/// (XEP-0203).
+pub type Stamp = fn(&mut XmlWriter, keeper: &Jid, since_ms: i64);
 
 /// How silent sessions are asked for a sign of life.
 #[derive(Debug, Clone, Copy)]
@@ -155,9 +166,14 @@ impl Registrar<'_> {
         self.draft.identities.push((on, identity));
     }
 
+    /// Nodes of an entity that this module answers for.
+    pub fn disco_nodes(&mut self, on: Entity, nodes: impl DiscoNodes) {
+        self.draft.disco_nodes.push((on, self.module, Arc::new(nodes)));
+    }
+
     /// A form in the disco answer of the server (XEP-0128).
-    pub fn info_form(&mut self, form: InfoForm) {
-        self.draft.info_forms.push(form);
+    pub fn info_form(&mut self, form: impl Fn(&Server, &Host) -> Option<Payload> + Send + Sync + 'static) {
+        self.draft.info_forms.push(Box::new(form));
     }
 
     /// The handler of one payload `(namespace, name)` at one entity.
@@ -209,7 +225,8 @@ impl Registrar<'_> {
         hook: impl Hook,
     ) -> Result<(), SetupError> {
         let module = self.module;
-        let there = |name: &str| self.draft.hooks.iter().any(|entry| entry.stage == stage && entry.module == name);
+        let there =
+            |name: &str| self.draft.hooks.iter().any(|entry| entry.stage == stage && entry.module == name);
         if let Some(missing) = after.iter().find(|name| !there(name)) {
             return Err(SetupError::Order { module, after: missing, stage });
         }
@@ -261,6 +278,22 @@ impl Registrar<'_> {
         }
     }
 
+    /// How a stanza that was kept for later is marked. At most one module may say.
+    ///
+    /// # Errors
+    /// [`SetupError::TwoOwners`].
+    pub fn stamp(&mut self, stamp: Stamp) -> Result<(), SetupError> {
+        match &self.draft.stamp {
+            Some((first, _)) => {
+                Err(SetupError::TwoOwners { payload: "stamp".into(), first, second: self.module })
+            }
+            None => {
+                self.draft.stamp = Some((self.module, stamp));
+                Ok(())
+            }
+        }
+    }
+
     /// An admin command.
     ///
     /// # Errors
@@ -285,12 +318,12 @@ impl Registrar<'_> {
         C: DeserializeOwned + Serialize + Default + JsonSchema,
     {
         let section = self.module;
-        let failed = |message: String| SetupError::Config { section: section.to_owned(), message };
-        let default = toml::Table::try_from(C::default()).map_err(|error| failed(error.to_string()))?;
+        let failed = |key, message| SetupError::Config { section: section.to_owned(), key, message };
+        let default =
+            toml::Table::try_from(C::default()).map_err(|error| failed(String::new(), error.to_string()))?;
         self.draft.config.push(ConfigSection { name: section, schema: schemars::schema_for!(C), default });
-        match self.sections.get(section) {
-            Some(table) => table.clone().try_into().map_err(|error: toml::de::Error| failed(error.message().to_owned())),
-            None => Ok(C::default()),
-        }
+        let Some(table) = self.sections.get(section) else { return Ok(C::default()) };
+        serde_path_to_error::deserialize(toml::Value::Table(table.clone()))
+            .map_err(|error| failed(error.path().to_string(), error.inner().message().to_owned()))
     }
 }

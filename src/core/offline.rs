@@ -15,6 +15,7 @@ use crate::account::Account;
 use crate::error::Internal;
 use crate::limits::OFFLINE_PAGE_ROWS;
 use crate::outbox::Item;
+use crate::plan::Plan;
 use crate::server::Server;
 use crate::session::Session;
 
@@ -22,15 +23,13 @@ use crate::session::Session;
 const STAMP: &[FormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
-/// The namespace of the stamp on messages that were kept (XEP-0203 §2).
-const DELAY: &str = concat!("urn:", "xmpp", ":delay");
-
-/// The payload with a stamp that says who kept it, and since when.
-pub(crate) fn delay(from: &Jid, unix_ms: i64, payload: &Payload) -> Payload {
+/// The payload with a stamp that says who kept it, and since when; as it is where no module stamps.
+pub(crate) fn stamped(plan: &Plan, keeper: &Jid, since_ms: i64, payload: &Arc<Payload>) -> Arc<Payload> {
+    let Some(stamp) = plan.stamp() else { return Arc::clone(payload) };
     let mut writer = XmlWriter::with_capacity(payload.as_str().len() + 96);
     writer.payload(payload);
-    writer.open("delay", DELAY).attr("from", from.as_str()).attr("stamp", &stamp(unix_ms)).close();
-    writer.into_payload()
+    stamp(&mut writer, keeper, since_ms);
+    Arc::new(writer.into_payload())
 }
 
 /// A time as XEP-0082 writes it, in UTC.
@@ -61,7 +60,8 @@ async fn run(server: &Arc<Server>, session: &Arc<Session>) {
     let Some(account) = session.account.id else { return };
     let mut after = session.account.with(|state| state.log.delivered);
     loop {
-        let page = server.store().read(move |sql| log::offline_page(sql, account, after, OFFLINE_PAGE_ROWS)).await;
+        let page =
+            server.store().read(move |sql| log::offline_page(sql, account, after, OFFLINE_PAGE_ROWS)).await;
         let page = match page {
             Ok(page) => page,
             Err(error) => {
@@ -90,13 +90,14 @@ fn hand(server: &Arc<Server>, session: &Arc<Session>, page: &[log::Stored]) -> b
             tracing::error!(row = stored.row, "a stored message is damaged and was passed over");
             continue;
         };
-        let payload = Arc::new(delay(&keeper, stored.time_ms, &stanza.payload));
+        let payload = stamped(server.plan(), &keeper, stored.time_ms, &stanza.payload);
         let item = Item { row: stored.row, ..Item::new(Arc::new(Stanza { payload, ..stanza })) };
         if session.outbox.push(item).is_err() {
             return false;
         }
         server.metrics().stanzas_delivered.up();
     }
+    session.account.with(|state| state.log.kept = state.log.kept.saturating_sub(page.len() as u32));
     true
 }
 
@@ -107,6 +108,7 @@ fn is_done(account: &Account) -> bool {
         if !again {
             state.log.draining = None;
             state.log.has_offline = false;
+            state.log.kept = 0;
         }
         !again
     })
@@ -151,7 +153,8 @@ async fn forget(server: &Arc<Server>, owner: &Arc<Account>, account: i64) {
             state.log.forgetting.then_some(up_to)
         });
         let Some(up_to) = up_to else { return };
-        let removed = server.store().write(move |sql| log::forget_up_to(sql, account, up_to, FORGET_ROWS)).await;
+        let removed =
+            server.store().write(move |sql| log::forget_up_to(sql, account, up_to, FORGET_ROWS)).await;
         match removed {
             Ok(freed) if freed.rows < u64::from(FORGET_ROWS) => done = up_to,
             Ok(_) => {}
@@ -165,15 +168,33 @@ async fn forget(server: &Arc<Server>, owner: &Arc<Account>, account: i64) {
     }
 }
 
-/// A session ended: if it was being given what waits, another available one goes on.
-pub(crate) fn hand_on(server: &Arc<Server>, session: &Arc<Session>) {
+/// A session ended: what it was given from the log and did not write, and what it was still to be given, waits again;
+/// another available one goes on with it.
+pub(crate) fn hand_on<'a>(
+    server: &Arc<Server>,
+    session: &Arc<Session>,
+    unwritten: impl Iterator<Item = &'a Item>,
+) {
     let next = session.account.with(|state| {
-        if state.log.draining != Some(session.id) {
+        let delivered = state.log.delivered;
+        let owed: Vec<&Item> = unwritten.filter(|item| item.row > delivered).collect();
+        let was_draining = state.log.draining == Some(session.id);
+        if owed.is_empty() && !was_draining {
             return None;
         }
-        state.log.draining = None;
+        state.log.kept = state.log.kept.saturating_add(owed.len() as u32);
         state.log.has_offline = true;
-        state.resources.iter().find(|r| r.session.id != session.id && r.takes_messages()).map(|r| Arc::clone(&r.session))
+        if was_draining {
+            state.log.draining = None;
+        } else if !owed.iter().any(|item| item.sole) {
+            // others were given the same and may still write it
+            return None;
+        }
+        state
+            .resources
+            .iter()
+            .find(|r| r.session.id != session.id && r.takes_messages())
+            .map(|r| Arc::clone(&r.session))
     });
     if let Some(next) = next {
         drain(server, &next);

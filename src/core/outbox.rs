@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::Waker;
 
+use atomic_waker::AtomicWaker;
 use hearth_wire::{Jid, Stanza, StreamCondition};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use crate::limits::SESSION_QUEUE_BYTES_MAX;
 
@@ -65,7 +66,8 @@ struct Queue {
 #[derive(Debug, Default)]
 pub struct Outbox {
     queue: Mutex<Queue>,
-    wake: Notify,
+    /// The connection's task: it looks at everything again whenever it is woken.
+    task: AtomicWaker,
 }
 
 impl Outbox {
@@ -85,7 +87,7 @@ impl Outbox {
                 text: Some("too much is waiting to be read".to_owned()),
             });
             drop(queue);
-            self.wake.notify_one();
+            self.task.wake();
             return Err(Rejected::Full);
         }
         queue.bytes += weight;
@@ -93,7 +95,7 @@ impl Outbox {
         let was_empty = queue.items.len() == 1;
         drop(queue);
         if was_empty {
-            self.wake.notify_one();
+            self.task.wake();
         }
         Ok(())
     }
@@ -101,24 +103,43 @@ impl Outbox {
     /// Tells the session to end, behind what is queued. Only the first word counts.
     pub fn end(&self, end: End) {
         self.queue.lock().end.get_or_insert(end);
-        self.wake.notify_one();
+        self.task.wake();
     }
 
     /// Wakes the connection for another reason than the queue.
     pub fn wake(&self) {
-        self.wake.notify_one();
+        self.task.wake();
     }
 
-    /// Waits until there may be something to do.
-    pub async fn woken(&self) {
-        self.wake.notified().await;
+    /// Names the task to be woken. Register first, then look: what comes in between wakes it.
+    pub fn register(&self, task: &Waker) {
+        self.task.register(task);
     }
 
-    /// Takes what is queued, and the word to end once it was spoken.
-    pub fn take(&self) -> (VecDeque<Item>, Option<End>) {
+    /// Takes what is queued, in order, until it comes to `bytes_max` (but at least one), and the word to end if it was
+    /// spoken and nothing is left before it.
+    pub fn take(&self, bytes_max: usize) -> (VecDeque<Item>, Option<End>) {
         let mut queue = self.queue.lock();
-        queue.bytes = 0;
-        (std::mem::take(&mut queue.items), queue.end.clone())
+        if queue.bytes <= bytes_max {
+            queue.bytes = 0;
+            return (std::mem::take(&mut queue.items), queue.end.clone());
+        }
+        let mut taken = VecDeque::new();
+        let mut bytes = 0;
+        while bytes < bytes_max {
+            let Some(item) = queue.items.pop_front() else { break };
+            bytes += item.stanza.weight_bytes();
+            taken.push_back(item);
+        }
+        queue.bytes = queue.bytes.saturating_sub(bytes);
+        let end = if queue.items.is_empty() { queue.end.clone() } else { None };
+        (taken, end)
+    }
+
+    /// Stanzas that wait and their bytes; for those who ask what holds memory.
+    pub fn load(&self) -> (usize, usize) {
+        let queue = self.queue.lock();
+        (queue.items.len(), queue.bytes)
     }
 
     /// Whether the session was told to end.
@@ -155,7 +176,7 @@ mod tests {
         outbox.push(item(big)).unwrap();
         assert_eq!(outbox.push(item(big)), Err(Rejected::Full));
         assert_eq!(outbox.push(item(1)), Err(Rejected::Closed));
-        let (items, end) = outbox.take();
+        let (items, end) = outbox.take(usize::MAX);
         assert_eq!((items.len(), end.unwrap().condition), (1, Some(StreamCondition::ResourceConstraint)));
     }
 

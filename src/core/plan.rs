@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use hearth_store::Migrations;
-use hearth_wire::Kind;
+use hearth_wire::Stanza;
 use smallvec::SmallVec;
 
 use crate::command::Command;
+use crate::disco::DiscoNodes;
 use crate::event::Listener;
-use crate::iq::{Entity, IqHandler, Verb};
+use crate::iq::{Entity, IqCall, IqHandler, Verb};
 use crate::metrics::Counter;
-use crate::module::{Forget, Identity, InfoForm, Keepalive, Module, Registrar, SetupError, Xep};
+use crate::module::{Forget, Identity, InfoForm, Keepalive, Module, Registrar, SetupError, Stamp, Xep};
 use crate::stage::{Hook, Interest, Passage, Stage, Step};
 use crate::stream::feature::StreamFeature;
 use crate::stream::register::PreAuthEntry;
@@ -50,6 +52,7 @@ pub(crate) struct Draft {
     pub(crate) features: Vec<(Entity, &'static str)>,
     pub(crate) identities: Vec<(Entity, Identity)>,
     pub(crate) info_forms: Vec<InfoForm>,
+    pub(crate) disco_nodes: Vec<(Entity, &'static str, Arc<dyn DiscoNodes>)>,
     pub(crate) iqs: HashMap<&'static str, SmallVec<[IqEntry; 2]>>,
     pub(crate) pre_auth: Vec<PreAuthEntry>,
     pub(crate) stream_features: Vec<(&'static str, StreamFeature)>,
@@ -60,6 +63,7 @@ pub(crate) struct Draft {
     pub(crate) migrations: Vec<Migrations>,
     pub(crate) forget: Vec<Forget>,
     pub(crate) keepalive: Option<(&'static str, Keepalive)>,
+    pub(crate) stamp: Option<(&'static str, Stamp)>,
     pub(crate) commands: BTreeMap<&'static str, (&'static str, Command)>,
     pub(crate) metrics: Vec<(&'static str, &'static str, Counter)>,
     pub(crate) config: Vec<ConfigSection>,
@@ -106,12 +110,16 @@ impl Plan {
     pub fn build(modules: &[Module], sections: &BTreeMap<String, toml::Table>) -> Result<Self, SetupError> {
         let mut draft = Draft::default();
         for module in modules {
-            if let Some(needs) = module.needs.iter().find(|name| !modules.iter().any(|other| other.name == **name)) {
+            if let Some(needs) =
+                module.needs.iter().find(|name| !modules.iter().any(|other| other.name == **name))
+            {
                 return Err(SetupError::Missing { module: module.name, needs });
             }
             (module.register)(&mut Registrar { module: module.name, draft: &mut draft, sections })?;
         }
-        if let Some(section) = sections.keys().find(|name| !draft.config.iter().any(|known| known.name == **name)) {
+        if let Some(section) =
+            sections.keys().find(|name| !draft.config.iter().any(|known| known.name == **name))
+        {
             return Err(unknown_section(section, &draft.config));
         }
         draft.features.sort_unstable();
@@ -136,15 +144,15 @@ impl Plan {
         }
     }
 
-    /// Whether any hook of a stage wants such a stanza. Where not, the caller need not lock anything.
-    pub fn has_hooks(&self, stage: Stage, kind: Kind) -> bool {
-        self.stages[stage as usize].iter().any(|(interest, _)| interest.wants(kind))
+    /// Whether any hook of a stage wants this stanza. Where not, the caller need not lock or copy anything.
+    pub fn has_hooks(&self, stage: Stage, stanza: &Stanza) -> bool {
+        self.stages[stage as usize].iter().any(|(interest, _)| interest.wants(stanza))
     }
 
     /// Runs the hooks of a stage until one answers something else than [`Step::Next`].
     pub fn run(&self, passage: &mut Passage<'_>) -> Step {
         for (interest, hook) in &self.stages[passage.stage as usize] {
-            if !interest.wants(passage.stanza.kind) {
+            if !interest.wants(passage.stanza) {
                 continue;
             }
             match hook.pass(passage) {
@@ -184,6 +192,13 @@ impl Plan {
         &self.draft.info_forms
     }
 
+    /// Who answers for a node of the entity that was asked.
+    pub fn disco_nodes(&self, call: &IqCall, node: &str) -> Option<&Arc<dyn DiscoNodes>> {
+        let mut owners =
+            self.draft.disco_nodes.iter().filter(|(on, ..)| *on == call.on).map(|(.., owner)| owner);
+        owners.find(|owner| owner.owns(call, node))
+    }
+
     /// What modules offer in stream features.
     pub fn stream_features(&self) -> impl Iterator<Item = &StreamFeature> {
         self.draft.stream_features.iter().map(|(_, feature)| feature)
@@ -205,6 +220,11 @@ impl Plan {
     /// How silent sessions are asked for a sign of life.
     pub fn keepalive(&self) -> Option<Keepalive> {
         self.draft.keepalive.map(|(_, keepalive)| keepalive)
+    }
+
+    /// How a stanza that was kept for later is marked, if any module says.
+    pub fn stamp(&self) -> Option<Stamp> {
+        self.draft.stamp.map(|(_, stamp)| stamp)
     }
 
     /// The command with this name.
@@ -238,19 +258,51 @@ impl Plan {
         for stage in Stage::ALL {
             let hooks = self.names.iter().filter(|(at, ..)| *at == stage);
             let hooks: Vec<_> = hooks.map(|(_, module, interest)| format!("{module} ({interest})")).collect();
-            let _ = writeln!(out, "{stage:?}: {}", if hooks.is_empty() { "-".into() } else { hooks.join(" -> ") });
+            let _ = writeln!(
+                out,
+                "{stage:?}: {}",
+                if hooks.is_empty() { "-".into() } else { hooks.join(" -> ") }
+            );
         }
-        section(&mut out, "Iq handlers", self.draft.iqs.values().flatten().map(|e| {
-            format!("{:?} {:?} {{{}}}{}: {}", e.on, e.verb, e.payload.0, e.payload.1, e.module)
-        }));
-        section(&mut out, "Iq handlers before authentication", self.draft.pre_auth.iter().map(PreAuthEntry::describe));
-        section(&mut out, "Disco features", self.draft.features.iter().map(|(on, ns)| format!("{on:?} {ns}")));
-        section(&mut out, "Disco identities", self.draft.identities.iter().map(|(on, identity)| {
-            format!("{on:?} {}/{} {}", identity.category, identity.kind, identity.name)
-        }));
-        section(&mut out, "Stream features", self.draft.stream_features.iter().map(|(module, feature)| {
-            format!("{}: {module}", feature.describe())
-        }));
+        section(
+            &mut out,
+            "Iq handlers",
+            self.draft
+                .iqs
+                .values()
+                .flatten()
+                .map(|e| format!("{:?} {:?} {{{}}}{}: {}", e.on, e.verb, e.payload.0, e.payload.1, e.module)),
+        );
+        section(
+            &mut out,
+            "Iq handlers before authentication",
+            self.draft.pre_auth.iter().map(PreAuthEntry::describe),
+        );
+        section(
+            &mut out,
+            "Disco features",
+            self.draft.features.iter().map(|(on, ns)| format!("{on:?} {ns}")),
+        );
+        section(
+            &mut out,
+            "Disco identities",
+            self.draft.identities.iter().map(|(on, identity)| {
+                format!("{on:?} {}/{} {}", identity.category, identity.kind, identity.name)
+            }),
+        );
+        section(
+            &mut out,
+            "Disco nodes",
+            self.draft.disco_nodes.iter().map(|(on, module, _)| format!("{on:?}: {module}")),
+        );
+        section(
+            &mut out,
+            "Stream features",
+            self.draft
+                .stream_features
+                .iter()
+                .map(|(module, feature)| format!("{}: {module}", feature.describe())),
+        );
         section(&mut out, "Listeners", self.draft.listeners.iter().map(|(module, _)| (*module).to_owned()));
         let slots = |kind: &'static str, slots: &[(&'static str, &'static str)]| -> Vec<String> {
             slots.iter().map(|(module, state)| format!("{kind} {module}: {state}")).collect()
@@ -258,8 +310,16 @@ impl Plan {
         let mut all = slots("session", &self.draft.session_slots);
         all.extend(slots("account", &self.draft.account_slots));
         section(&mut out, "Slots", all.into_iter());
-        section(&mut out, "Tables", self.draft.migrations.iter().map(|m| format!("{} {}", m.owner, m.steps.len())));
-        section(&mut out, "Commands", self.draft.commands.iter().map(|(name, (module, _))| format!("{name}: {module}")));
+        section(
+            &mut out,
+            "Tables",
+            self.draft.migrations.iter().map(|m| format!("{} {}", m.owner, m.steps.len())),
+        );
+        section(
+            &mut out,
+            "Commands",
+            self.draft.commands.iter().map(|(name, (module, _))| format!("{name}: {module}")),
+        );
         section(&mut out, "Metrics", self.draft.metrics.iter().map(|(name, ..)| (*name).to_owned()));
         out
     }
@@ -283,5 +343,5 @@ fn section(out: &mut String, title: &str, lines: impl Iterator<Item = String>) {
 fn unknown_section(name: &str, known: &[ConfigSection]) -> SetupError {
     let names: Vec<&str> = known.iter().map(|section| section.name).collect();
     let message = format!("there is no module of this name with settings; there are: {}", names.join(", "));
-    SetupError::Config { section: name.to_owned(), message }
+    SetupError::Config { section: name.to_owned(), key: String::new(), message }
 }

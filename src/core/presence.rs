@@ -149,7 +149,12 @@ struct Farewell {
 /// Takes the resource's availability away.
 fn leave(server: &Server, state: &mut AccountState, session: &Session, presence: &Arc<Stanza>) -> Farewell {
     let Some(resource) = state.resource_of(session.id) else {
-        return Farewell { was_available: false, was_last: false, contacts: Vec::new(), directed: Vec::new() };
+        return Farewell {
+            was_available: false,
+            was_last: false,
+            contacts: Vec::new(),
+            directed: Vec::new(),
+        };
     };
     let was_available = resource.presence.take().is_some();
     let directed = std::mem::take(&mut resource.directed);
@@ -244,7 +249,7 @@ fn answers(
         (true, None) if state.available().next().is_none() => {
             let mut away = plain(PresenceType::Unavailable, bare.clone());
             if state.away_ms > 0 {
-                away.payload = Arc::new(offline::delay(&bare, state.away_ms, &Payload::empty()));
+                away.payload = offline::stamped(server.plan(), &bare, state.away_ms, &away.payload);
             }
             vec![away]
         }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use hearth_store::log;
-use hearth_wire::{BareJid, StreamCondition};
+use hearth_store::{kv, log};
+use hearth_wire::{BareJid, Stanza, StreamCondition};
 
 use crate::account::Account;
 use crate::account_table::{self, Listed, NewAccount};
@@ -12,6 +12,7 @@ use crate::outbox::End;
 use crate::random;
 use crate::sasl::{Credentials, ITERATIONS, Password, Salts};
 use crate::server::Server;
+use crate::session::Session;
 
 /// Why an account could not be changed.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +94,9 @@ impl Server {
     /// # Errors
     /// [`Internal`] if the store fails or what it holds is damaged.
     pub async fn credentials(&self, jid: &BareJid) -> Result<Option<Credentials>, Internal> {
-        let Some((keys, disabled)) = self.accounts().load_keys(self.store(), jid).await? else { return Ok(None) };
+        let Some((keys, disabled)) = self.accounts().load_keys(self.store(), jid).await? else {
+            return Ok(None);
+        };
         Credentials::from_text(&keys, disabled).map(Some).map_err(|_| Internal::Damaged("SCRAM keys"))
     }
 
@@ -101,7 +104,12 @@ impl Server {
     ///
     /// # Errors
     /// [`AccountError`]; the old password holds then.
-    pub async fn set_keys(&self, jid: &BareJid, keys: &Credentials, keep: Option<u64>) -> Result<(), AccountError> {
+    pub async fn set_keys(
+        &self,
+        jid: &BareJid,
+        keys: &Credentials,
+        keep: Option<u64>,
+    ) -> Result<(), AccountError> {
         let account = self.account(jid).await?;
         let id = account.id.ok_or_else(|| AccountError::Unknown(jid.clone()))?;
         let keys = keys.to_text().to_string();
@@ -144,6 +152,26 @@ impl Server {
     /// # Errors
     /// [`AccountError`]; the account stays then.
     pub async fn remove_account(self: &Arc<Self>, jid: &BareJid) -> Result<(), AccountError> {
+        self.remove(jid, || ()).await
+    }
+
+    /// The same at the wish of its owner, whose session gets `answer` before it ends.
+    ///
+    /// # Errors
+    /// [`AccountError`]; the account stays then.
+    pub async fn remove_account_of(
+        self: &Arc<Self>,
+        session: &Session,
+        answer: Stanza,
+    ) -> Result<(), AccountError> {
+        let send = || {
+            // who has gone does not need the answer
+            let _ = session.send(answer);
+        };
+        self.remove(&session.account.jid, send).await
+    }
+
+    async fn remove(self: &Arc<Self>, jid: &BareJid, before_end: impl FnOnce()) -> Result<(), AccountError> {
         let account = self.account(jid).await?;
         let id = account.id.ok_or_else(|| AccountError::Unknown(jid.clone()))?;
         let forget = self.plan().forget().to_vec();
@@ -151,6 +179,7 @@ impl Server {
             for forget in &forget {
                 forget(sql, id)?;
             }
+            kv::forget_account(sql, id)?;
             account_table::remove(sql, id)
         });
         removed.await.map_err(Internal::from)?;
@@ -162,6 +191,7 @@ impl Server {
         for (contact, subscription) in contacts {
             crate::subscribe::part(self, &account, &contact, subscription).await;
         }
+        before_end();
         end_sessions(&account, None, "the account was removed");
         self.accounts().forget(jid.as_str());
         // the log can be long: in pieces, so that no other commit waits for it
@@ -177,7 +207,12 @@ impl Server {
     ///
     /// # Errors
     /// [`Internal`].
-    pub async fn list_accounts(&self, domain: &str, after: &str, limit: u32) -> Result<Vec<Listed>, Internal> {
+    pub async fn list_accounts(
+        &self,
+        domain: &str,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<Listed>, Internal> {
         let (domain, after) = (domain.to_owned(), after.to_owned());
         Ok(self.store().read(move |sql| account_table::list(sql, &domain, &after, limit)).await?)
     }

@@ -39,7 +39,8 @@ pub fn item(sql: &mut dyn Sql, account: i64, jid: &BareJid) -> Result<Option<Ros
 
 fn read(row: &Row<'_>) -> Result<RosterItem, StoreError> {
     let damaged = |_| StoreError::Refused("a roster item in the store is damaged");
-    let jid = BareJid::parse(row.text(0)?).map_err(|_| StoreError::Refused("an address in the store is damaged"))?;
+    let jid = BareJid::parse(row.text(0)?)
+        .map_err(|_| StoreError::Refused("an address in the store is damaged"))?;
     let groups: Vec<Box<str>> = serde_json::from_str(row.text(2)?).map_err(damaged)?;
     let bits = u8::try_from(row.int(3)?).unwrap_or_default();
     Ok(RosterItem {
@@ -59,7 +60,9 @@ fn read(row: &Row<'_>) -> Result<RosterItem, StoreError> {
 /// [`StoreError`].
 pub fn count(sql: &mut dyn Sql, account: i64) -> Result<i64, StoreError> {
     let args = [Value::Int(account)];
-    sql.one("SELECT COUNT(*) FROM core_roster_item WHERE account = ?1 AND listed = 1", &args, |row| row.int(0))
+    sql.one("SELECT COUNT(*) FROM core_roster_item WHERE account = ?1 AND listed = 1", &args, |row| {
+        row.int(0)
+    })
 }
 
 /// Changes what is known of one contact: `edit` gets the present item (or a blank one) and answers the new one, or
@@ -81,7 +84,8 @@ pub fn change(
         None => before.listed,
     };
     let version = if visible { next_version(sql, account)? } else { current_version(sql, account)? };
-    let after = after.map(|item| RosterItem { version: if visible { version } else { item.version }, ..item });
+    let after =
+        after.map(|item| RosterItem { version: if visible { version } else { item.version }, ..item });
     match &after {
         Some(item) => write(sql, account, item)?,
         None if old.is_some() => erase(sql, account, jid, visible.then_some(version))?,
@@ -119,7 +123,12 @@ fn write(sql: &mut dyn WriteSql, account: i64, item: &RosterItem) -> Result<(), 
     Ok(())
 }
 
-fn erase(sql: &mut dyn WriteSql, account: i64, jid: &BareJid, gone_at: Option<i64>) -> Result<(), StoreError> {
+fn erase(
+    sql: &mut dyn WriteSql,
+    account: i64,
+    jid: &BareJid,
+    gone_at: Option<i64>,
+) -> Result<(), StoreError> {
     let args = [Value::Int(account), Value::Text(jid.as_str())];
     sql.run("DELETE FROM core_roster_item WHERE account = ?1 AND jid = ?2", &args)?;
     let Some(version) = gone_at else { return Ok(()) };

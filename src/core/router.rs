@@ -76,12 +76,12 @@ impl Server {
     /// The sender's side: guard, amend.
     fn out_stages(self: &Arc<Self>, session: &Arc<Session>, stanza: &mut Stanza) -> Option<Flow> {
         for stage in [Stage::OutGuard, Stage::OutAmend] {
-            if !self.plan().has_hooks(stage, stanza.kind) {
+            if !self.plan().has_hooks(stage, stanza) {
                 continue;
             }
             let step = session.account.with(|account| {
                 let (host, session) = (&*session.host, Some(&**session));
-                self.plan().run(&mut Passage { stage, stanza, host, account, session })
+                self.plan().run(&mut Passage { stage, server: self, stanza, host, account, session })
             });
             match step {
                 Step::Next | Step::Keep => {}
@@ -134,7 +134,7 @@ impl Server {
         }
         match self.accounts().known(to.bare_str()) {
             Known::Loaded(account) => self.to_account(session, &account, stanza),
-            Known::Unknown => self.to_nobody(session, &stanza),
+            Known::Unknown => self.to_nobody(session, stanza),
             Known::Ask => self.to_unloaded(session, stanza, to),
         }
     }
@@ -148,28 +148,44 @@ impl Server {
                     Flow::Behind(behind) => message::settle(&server, &behind, &session).await,
                     Flow::Block(rest) => rest.await,
                 },
-                Ok(None) => {
-                    server.to_nobody(&session, &stanza);
-                }
+                Ok(None) => match server.to_nobody(&session, stanza) {
+                    Flow::Block(answer) => answer.await,
+                    Flow::Done | Flow::Behind(_) => {}
+                },
                 Err(error) => server.refuse(&session, &stanza, &error.into()),
             }
         }))
     }
 
-    /// RFC 6121 §8.5.1: no such user. Presence learns nothing.
-    fn to_nobody(&self, session: &Arc<Session>, stanza: &Stanza) -> Flow {
+    /// RFC 6121 §8.5.1: no such user. Presence learns nothing. A handler that would tell a stranger of a user in another
+    /// way than by `service-unavailable` is asked, so that it can answer the same.
+    fn to_nobody(self: &Arc<Self>, session: &Arc<Session>, stanza: Stanza) -> Flow {
+        let bare = stanza.to.as_ref().filter(|to| to.is_bare());
         match stanza.kind {
             Kind::Presence(_) => self.metrics().dropped_presence.up(),
+            Kind::Iq(IqType::Get | IqType::Set)
+                if let Some(host) = bare.and_then(|to| self.host(to.domain())) =>
+            {
+                return self.ask(session, Arc::clone(host), Entity::Account, None, stanza);
+            }
             Kind::Message(_) | Kind::Iq(_) => {
-                self.refuse(session, stanza, &StanzaError::new(StanzaCondition::ServiceUnavailable));
+                self.refuse(session, &stanza, &StanzaError::new(StanzaCondition::ServiceUnavailable));
             }
         }
         Flow::Done
     }
 
-    fn to_server(self: &Arc<Self>, session: &Arc<Session>, host: &Arc<Host>, stanza: Stanza, to: &Jid) -> Flow {
+    fn to_server(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        host: &Arc<Host>,
+        stanza: Stanza,
+        to: &Jid,
+    ) -> Flow {
         match stanza.kind {
-            Kind::Iq(_) if to.is_domain() => self.ask(session, Arc::clone(host), Entity::Server, None, stanza),
+            Kind::Iq(_) if to.is_domain() => {
+                self.ask(session, Arc::clone(host), Entity::Server, None, stanza)
+            }
             Kind::Presence(_) => {
                 self.metrics().dropped_presence.up();
                 Flow::Done

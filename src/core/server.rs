@@ -9,6 +9,7 @@ use hearth_wire::{BareJid, Jid};
 
 use crate::accounts::Accounts;
 use crate::clock::Clock;
+use crate::control::Control;
 use crate::error::Internal;
 use crate::event::Event;
 use crate::host::{Host, Hosts};
@@ -19,7 +20,9 @@ use crate::sasl::{Decoys, Realm};
 use crate::stream::policy::LoginPolicy;
 
 /// What happens when a client asks for a resource that is in use (RFC 6120 §7.7.2.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Conflict {
     /// The older session ends with `conflict`: a client that lost its connection can come back at once.
@@ -67,6 +70,7 @@ pub struct Server {
     settings: ArcSwap<Settings>,
     accounts: Accounts,
     metrics: Metrics,
+    control: Control,
     decoy_secret: [u8; 32],
     next_session: AtomicU64,
     sessions: AtomicU64,
@@ -95,6 +99,7 @@ impl Server {
             settings: ArcSwap::from_pointee(parts.settings),
             accounts: Accounts::default(),
             metrics: Metrics::default(),
+            control: Control::default(),
             decoy_secret,
             next_session: AtomicU64::new(1),
             sessions: AtomicU64::new(0),
@@ -153,6 +158,11 @@ impl Server {
         &self.metrics
     }
 
+    /// What commands ask of the program around the server.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
     /// Whether an address may give admin commands.
     pub fn is_admin(&self, jid: &Jid) -> bool {
         self.settings().admins.iter().any(|admin| jid.eq_bare(admin))
@@ -190,4 +200,3 @@ impl std::fmt::Debug for Server {
         f.debug_struct("Server").field("hosts", &self.hosts).finish_non_exhaustive()
     }
 }
-

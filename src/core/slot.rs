@@ -51,7 +51,10 @@ impl Slots {
             *place = Some(Box::<T>::default());
         }
         // the line above put a T there
-        place.as_mut().and_then(|state| state.downcast_mut()).unwrap_or_else(|| unreachable!("slot holds its type"))
+        place
+            .as_mut()
+            .and_then(|state| state.downcast_mut())
+            .unwrap_or_else(|| unreachable!("slot holds its type"))
     }
 
     /// Takes the state out.
@@ -77,7 +80,8 @@ mod tests {
         assert_eq!(slots.get(words), None);
         *slots.get_or_default(numbers) += 2;
         slots.get_or_default(words).push('x');
-        assert_eq!((slots.get(numbers), slots.take(words).as_deref()), (Some(&2), Some("x")));
+        assert_eq!(slots.get(numbers), Some(&2));
+        assert_eq!(slots.take(words).as_deref(), Some("x"));
         assert_eq!(slots.get(words), None);
     }
 }

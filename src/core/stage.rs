@@ -8,6 +8,7 @@ use hearth_wire::{Kind, Stanza, StanzaError};
 use crate::account::AccountState;
 use crate::host::Host;
 use crate::metrics::Counter;
+use crate::server::Server;
 use crate::session::Session;
 
 /// Where on its way a stanza is. *Out* runs at the sender's side, *In* at the recipient's.
@@ -27,13 +28,16 @@ pub enum Stage {
 
 impl Stage {
     /// All stages, in the order of a stanza's way.
-    pub const ALL: [Self; 5] = [Self::OutGuard, Self::OutAmend, Self::InGuard, Self::InAmend, Self::Unclaimed];
+    pub const ALL: [Self; 5] =
+        [Self::OutGuard, Self::OutAmend, Self::InGuard, Self::InAmend, Self::Unclaimed];
 
     /// Whether a hook here may answer with `step`.
     pub(crate) const fn allows(self, step: &Step) -> bool {
         match step {
             Step::Next => true,
-            Step::Refuse(_) | Step::Drop(_) => matches!(self, Self::OutGuard | Self::InGuard | Self::Unclaimed),
+            Step::Refuse(_) | Step::Drop(_) => {
+                matches!(self, Self::OutGuard | Self::InGuard | Self::Unclaimed)
+            }
             Step::Keep => matches!(self, Self::Unclaimed),
         }
     }
@@ -52,41 +56,56 @@ pub enum Step {
     Keep,
 }
 
-/// Which stanzas a hook wants to see: tested before it is called.
+/// Which stanzas a hook wants to see: tested before it is called, and before anything is locked or copied for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Interest(u8);
+pub struct Interest {
+    kinds: u8,
+    /// A namespace one of the stanza's children must be of.
+    namespace: Option<&'static str>,
+}
 
 impl Interest {
     /// Messages.
-    pub const MESSAGE: Self = Self(1);
+    pub const MESSAGE: Self = Self::kinds(1);
     /// Presence.
-    pub const PRESENCE: Self = Self(2);
+    pub const PRESENCE: Self = Self::kinds(2);
     /// Iq.
-    pub const IQ: Self = Self(4);
+    pub const IQ: Self = Self::kinds(4);
     /// Every stanza.
-    pub const ANY: Self = Self(7);
+    pub const ANY: Self = Self::kinds(7);
 
-    /// Both.
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
+    const fn kinds(kinds: u8) -> Self {
+        Self { kinds, namespace: None }
     }
 
-    /// Whether a stanza of this kind is wanted.
-    pub const fn wants(self, kind: Kind) -> bool {
-        let bit = match kind {
+    /// These kinds and those of `other`.
+    pub const fn and(self, other: Self) -> Self {
+        Self { kinds: self.kinds | other.kinds, namespace: self.namespace }
+    }
+
+    /// Only those with a child of this namespace.
+    pub const fn holding(self, namespace: &'static str) -> Self {
+        Self { namespace: Some(namespace), ..self }
+    }
+
+    /// Whether this stanza is wanted.
+    pub fn wants(self, stanza: &Stanza) -> bool {
+        let bit = match stanza.kind {
             Kind::Message(_) => 1,
             Kind::Presence(_) => 2,
             Kind::Iq(_) => 4,
         };
-        self.0 & bit != 0
+        self.kinds & bit != 0
+            && self.namespace.is_none_or(|namespace| stanza.payload.has_namespace(namespace))
     }
 }
 
 impl std::fmt::Display for Interest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names = [(1, "message"), (2, "presence"), (4, "iq")];
-        let wanted: Vec<_> = names.iter().filter(|(bit, _)| self.0 & bit != 0).map(|(_, name)| *name).collect();
-        f.write_str(&wanted.join("+"))
+        let wanted = names.iter().filter(|(bit, _)| self.kinds & bit != 0).map(|(_, name)| *name);
+        f.write_str(&wanted.collect::<Vec<_>>().join("+"))?;
+        self.namespace.map_or(Ok(()), |namespace| write!(f, " with {namespace}"))
     }
 }
 
@@ -96,6 +115,8 @@ impl std::fmt::Display for Interest {
 pub struct Passage<'a> {
     /// The stage.
     pub stage: Stage,
+    /// The server: its settings, clock and counters. No other account may be looked at from here.
+    pub server: &'a Server,
     /// The stanza; to be changed in the *Amend* stages only.
     pub stanza: &'a mut Stanza,
     /// The host of the account whose side it is.

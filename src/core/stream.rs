@@ -10,5 +10,3 @@ pub mod register;
 mod sasl;
 
 pub use machine::{Input, Machine, Output};
-
-

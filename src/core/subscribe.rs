@@ -98,7 +98,8 @@ async fn receive(
     };
     let stanza = Arc::new(stanza);
     let decide = move |item: &RosterItem| item.subscription.inbound(kind);
-    let Some(change) = change(server, &account, from, Some((Arc::clone(&stanza), kind)), decide).await? else {
+    let Some(change) = change(server, &account, from, Some((Arc::clone(&stanza), kind)), decide).await?
+    else {
         return Ok(());
     };
     if change.follow == Follow::Unavailable {
@@ -228,7 +229,8 @@ fn committed(
 /// A request goes to available resources (§3.1.3), the rest to interested ones (§3.1.6, §3.2.3, §3.3.3).
 fn hand(server: &Server, state: &AccountState, stanza: &Arc<Stanza>, kind: PresenceType) {
     for resource in &state.resources {
-        let wanted = if kind == PresenceType::Subscribe { resource.is_available() } else { resource.interested };
+        let wanted =
+            if kind == PresenceType::Subscribe { resource.is_available() } else { resource.interested };
         if wanted {
             let _ = resource.session.outbox.push(Item { sole: false, ..Item::new(Arc::clone(stanza)) });
             server.metrics().stanzas_delivered.up();

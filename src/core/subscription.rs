@@ -72,7 +72,9 @@ impl Subscription {
     pub fn outbound(self, kind: PresenceType) -> Option<Change> {
         Some(match kind {
             PresenceType::Subscribe => Self { pending_out: !self.to, ..self }.into(true, Follow::Nothing),
-            PresenceType::Unsubscribe => Self { to: false, pending_out: false, ..self }.into(true, Follow::Nothing),
+            PresenceType::Unsubscribe => {
+                Self { to: false, pending_out: false, ..self }.into(true, Follow::Nothing)
+            }
             PresenceType::Subscribed if self.pending_in => {
                 Self { from: true, pending_in: false, approved: false, ..self }.into(true, Follow::Current)
             }
@@ -96,7 +98,9 @@ impl Subscription {
                 reply: Some(PresenceType::Subscribed),
                 follow: Follow::Current,
             },
-            PresenceType::Subscribe => Self { pending_in: true, ..self }.into(!self.pending_in, Follow::Nothing),
+            PresenceType::Subscribe => {
+                Self { pending_in: true, ..self }.into(!self.pending_in, Follow::Nothing)
+            }
             PresenceType::Unsubscribe => {
                 let heard = self.from || self.pending_in;
                 Change {
@@ -110,9 +114,8 @@ impl Subscription {
                 Self { to: true, pending_out: false, ..self }.into(true, Follow::Nothing)
             }
             PresenceType::Subscribed => self.unchanged(false),
-            PresenceType::Unsubscribed => {
-                Self { to: false, pending_out: false, ..self }.into(self.to || self.pending_out, Follow::Nothing)
-            }
+            PresenceType::Unsubscribed => Self { to: false, pending_out: false, ..self }
+                .into(self.to || self.pending_out, Follow::Nothing),
             _ => return None,
         })
     }
@@ -176,7 +179,10 @@ mod tests {
     #[test]
     fn every_row_of_appendix_a_holds() {
         let mut rows = 0;
-        for line in include_str!("subscription_table.txt").lines().filter(|l| !l.starts_with('#') && !l.trim().is_empty()) {
+        for line in include_str!("subscription_table.txt")
+            .lines()
+            .filter(|l| !l.starts_with('#') && !l.trim().is_empty())
+        {
             let columns: Vec<&str> = line.split_whitespace().collect();
             let [direction, stanza, old, new, pass, reply, presence] = columns[..] else { panic!("{line}") };
             let old = state(old);

@@ -1,3 +1,134 @@
-//! net
+//! Sockets: listeners, TLS, one task per connection.
+//!
+//! The only layer that knows of I/O. It frames what the stream machine emits, carries stanzas to the router and the
+//! session's queue to the wire.
 
+pub mod config;
+pub mod connection;
+pub mod gate;
+pub mod listener;
+pub mod outgoing;
+pub mod socket;
 pub mod tls;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hearth_core::outbox::End;
+use hearth_core::server::Server;
+use hearth_core::stream::policy::StartTls;
+use hearth_wire::StreamCondition;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::config::{Encryption, ListenConfig};
+use crate::connection::Shared;
+use crate::gate::Gate;
+use crate::tls::TlsHosts;
+
+/// How long streams have to end when the server stops.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
+
+/// What the listeners are started with.
+#[derive(Debug)]
+pub struct NetSettings {
+    /// Where to listen.
+    pub listen: Vec<ListenConfig>,
+    /// The certificates.
+    pub tls: TlsHosts,
+}
+
+/// Why the listeners could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum NetError {
+    /// An address could not be bound.
+    #[error("cannot listen on {address}: {error}")]
+    Bind {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// Plain text where others can read it.
+    #[error(
+        "the listener on {0} would let clients talk in plain text over the network; set starttls = \"required\", or \
+         plaintext_off_loopback = true if you mean it"
+    )]
+    Plaintext(SocketAddr),
+}
+
+/// The running listeners.
+#[derive(Debug)]
+pub struct Net {
+    server: Arc<Server>,
+    tasks: Vec<JoinHandle<()>>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Net {
+    /// Binds every address, then begins to accept on all.
+    ///
+    /// # Errors
+    /// [`NetError`]; nothing is accepted then.
+    pub fn start(server: Arc<Server>, settings: NetSettings) -> Result<Self, NetError> {
+        let gate = Arc::new(Gate::default());
+        let mut bound = Vec::new();
+        for listen in settings.listen {
+            let address = listen.address;
+            if is_exposed(&listen) {
+                return Err(NetError::Plaintext(address));
+            }
+            let listener = listener::bind(address).map_err(|error| NetError::Bind { address, error })?;
+            let shared = Shared {
+                server: Arc::clone(&server),
+                tls: settings.tls.clone(),
+                gate: Arc::clone(&gate),
+                starttls: listen.starttls,
+                direct: listen.encryption == Encryption::Direct,
+                plain_unencrypted: listen.starttls != StartTls::Required && address.ip().is_loopback(),
+            };
+            bound.push((listener, Arc::new(shared)));
+        }
+        let addresses = bound.iter().filter_map(|(listener, _)| listener.local_addr().ok()).collect();
+        let tasks = bound
+            .into_iter()
+            .map(|(listener, shared)| tokio::spawn(listener::accept(listener, shared)))
+            .collect();
+        Ok(Self { server, tasks, addresses })
+    }
+
+    /// The addresses bound, with the ports that the system chose for port 0.
+    pub fn local_addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Stops accepting, tells every session that the server shuts down (RFC 6120 §4.9.3.20), and waits for them, but not
+    /// for ever.
+    pub async fn shutdown(self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+        self.server.accounts().for_each(|account| {
+            account.with(|state| {
+                for resource in &state.resources {
+                    resource
+                        .session
+                        .outbox
+                        .end(End { condition: Some(StreamCondition::SystemShutdown), text: None });
+                }
+            });
+        });
+        let deadline = Instant::now() + SHUTDOWN_MAX;
+        while self.server.session_count() > 0 && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// Whether a listener would let plain text over the network without the configuration saying so.
+pub fn is_exposed(listen: &ListenConfig) -> bool {
+    listen.encryption == Encryption::Starttls
+        && listen.starttls != StartTls::Required
+        && !listen.address.ip().is_loopback()
+        && !listen.plaintext_off_loopback
+}

@@ -19,6 +19,16 @@ use crate::stats::Stats;
 /// since the last one is moved once.
 const DUE_PAGES: u64 = 8192;
 
+/// What may be left to move while the writer is made to wait: a few ms of work.
+const TAIL_PAGES: u64 = 1024;
+
+/// With more pages than this the writer waits for the whole rest: it is faster than the disk, and the log would
+/// only grow.
+const PAGES_MAX: u64 = 4 * DUE_PAGES;
+
+/// Attempts to catch up with a running writer.
+const ROUNDS_MAX: usize = 4;
+
 /// When readers stood in the way, the next attempt comes after so many more pages.
 const RETRY_PAGES: u64 = 1024;
 
@@ -117,23 +127,35 @@ impl Checkpointer {
     }
 
     fn checkpoint(&self) -> Result<(), StoreError> {
-        let (pages, _) = self.connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE)?;
+        let mut pages = 0;
+        for _ in 0..ROUNDS_MAX {
+            let (all, moved) = self.run(CheckpointMode::PASSIVE)?;
+            pages = all;
+            if all.saturating_sub(moved) <= TAIL_PAGES || all > PAGES_MAX {
+                break;
+            }
+        }
         let mode = match std::fs::metadata(&self.wal) {
             Ok(file) if file.len() > WAL_FILE_BYTES_MAX => CheckpointMode::TRUNCATE,
             _ => CheckpointMode::RESTART,
         };
         let turn = self.gate.write();
-        let ended = self.connection.wal_checkpoint_v2(None::<&str>, mode);
+        let ended = self.run(mode);
         drop(turn);
         match ended {
             Ok(_) => self.gate.due_pages.store(DUE_PAGES, Relaxed),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
                 // A reader still looks at the log. The pages are moved all the same; only the restart must wait.
-                let pages = u64::try_from(pages).unwrap_or(0);
                 self.gate.due_pages.store(pages.max(DUE_PAGES) + RETRY_PAGES, Relaxed);
             }
             Err(error) => return Err(error.into()),
         }
         Ok(())
+    }
+
+    /// Pages in the log, and how many of them are moved by now.
+    fn run(&self, mode: CheckpointMode) -> rusqlite::Result<(u64, u64)> {
+        let (all, moved) = self.connection.wal_checkpoint_v2(None::<&str>, mode)?;
+        Ok((u64::try_from(all).unwrap_or(0), u64::try_from(moved).unwrap_or(0)))
     }
 }

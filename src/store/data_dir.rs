@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use crate::{OpenError, Options};
 
 /// The database within the data directory.
-const DATABASE: &str = "hearth.db";
+pub(crate) const DATABASE: &str = "hearth.db";
 /// The lock beside it. A file of its own: SQLite's locks on the database come and go.
-const LOCK: &str = "hearth.lock";
+pub(crate) const LOCK: &str = "hearth.lock";
 
 /// The right to use a data directory. The system ends it with the process, however that ends.
 pub(crate) struct Held {
@@ -33,6 +33,11 @@ pub(crate) fn hold(options: &Options) -> Result<Held, OpenError> {
     let lock = lock(dir)?;
     private().create(true).append(true).open(&database).map_err(at(&database))?;
     tighten(&database, 0o600)?;
+    if !exists {
+        // A power cut must not take the names of what will be synced.
+        sync_dir(dir)?;
+        sync_dir(&dir.join(".."))?;
+    }
     Ok(Held { _lock: lock, database })
 }
 
@@ -67,6 +72,10 @@ fn tighten(path: &Path, mode: u32) -> Result<(), OpenError> {
         fs::set_permissions(path, Permissions::from_mode(mode)).map_err(at(path))?;
     }
     Ok(())
+}
+
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), OpenError> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(at(dir))
 }
 
 /// Names the file in an error.

@@ -104,7 +104,7 @@ pub enum OpenError {
     /// There is no database and nobody asked for a new one: most likely the path is wrong.
     #[error(
         "there is no database in {}. If this is a new server, run `hearth init` or set `data.create = true`; \
-         if it is not, `data.dir` points to the wrong place, and starting would begin with no accounts", dir.display()
+         if it is not, `data.directory` points to the wrong place, and starting would begin with no accounts", dir.display()
     )]
     WouldCreate {
         /// The directory that was looked into.
@@ -112,7 +112,7 @@ pub enum OpenError {
     },
     /// Another process has this data directory open.
     #[error(
-        "the data in {} is in use by {}. Stop that process, or give this one another `data.dir`",
+        "the data in {} is in use by {}. Stop that process, or give this one another `data.directory`",
         dir.display(),
         pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
     )]

@@ -68,8 +68,7 @@ where
 {
     fn run(&mut self, sql: &mut dyn WriteSql) -> Result<(), StoreError> {
         // Safe to go on after a panic: whatever the job wrote is rolled back with its error.
-        let result =
-            catch_unwind(AssertUnwindSafe(|| (self.work)(sql))).unwrap_or(Err(StoreError::Panicked));
+        let result = catch_unwind(AssertUnwindSafe(|| (self.work)(sql))).unwrap_or(Err(StoreError::Panicked));
         let told = result.as_ref().map(|_| ()).map_err(Clone::clone);
         self.outcome = Some(result);
         told

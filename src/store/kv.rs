@@ -51,13 +51,7 @@ pub fn get(sql: &mut dyn Sql, kind: &Kind, account: i64, name: &str) -> Result<O
 ///
 /// # Errors
 /// [`StoreError::TooLarge`] and [`StoreError::TooMany`] by the limits of the kind.
-pub fn set(
-    sql: &mut dyn Sql,
-    kind: &Kind,
-    account: i64,
-    name: &str,
-    value: &[u8],
-) -> Result<(), StoreError> {
+pub fn set(sql: &mut dyn Sql, kind: &Kind, account: i64, name: &str, value: &[u8]) -> Result<(), StoreError> {
     within(name.len(), NAME_BYTES_MAX)?;
     within(value.len(), kind.value_bytes_max)?;
     let args = [account.into(), kind.name.into(), name.into(), value.into()];

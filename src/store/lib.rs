@@ -14,6 +14,7 @@
 mod checkpoint;
 mod data_dir;
 mod error;
+mod inspect;
 mod job;
 pub mod kv;
 pub mod log;
@@ -31,6 +32,7 @@ mod store;
 mod writer;
 
 pub use error::{OpenError, StoreError};
+pub use inspect::{Inspection, inspect};
 pub use job::Ticket;
 pub use migrate::Migrations;
 pub use options::{Durability, Options};

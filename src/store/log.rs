@@ -28,12 +28,14 @@ pub(crate) const MIGRATIONS: Migrations = Migrations {
         );"],
 };
 
-const APPEND: &str = "INSERT INTO log (row, account, time_ms, flags, peer, stanza) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const APPEND: &str =
+    "INSERT INTO log (row, account, time_ms, flags, peer, stanza) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 const PAGE_UP: &str = "SELECT row, time_ms, flags, peer, stanza FROM log \
                        WHERE account = ?1 AND row > ?2 AND row < ?3 AND (flags & ?4) = ?4 ORDER BY row LIMIT ?5";
 const PAGE_DOWN: &str = "SELECT row, time_ms, flags, peer, stanza FROM log \
                          WHERE account = ?1 AND row > ?2 AND row < ?3 AND (flags & ?4) = ?4 \
                          ORDER BY row DESC LIMIT ?5";
+const ROWS_BEHIND: &str = "SELECT row FROM log WHERE account = ?1 AND row > ?2 ORDER BY row LIMIT ?3";
 const DELIVERED: &str = "SELECT delivered FROM log_account WHERE account = ?1";
 const SET_DELIVERED: &str = "INSERT INTO log_account (account, delivered, counted, kept_rows, kept_bytes) \
                              VALUES (?1, ?2, 0, 0, 0) ON CONFLICT (account) DO UPDATE \
@@ -47,7 +49,8 @@ const FORGET_OLDER: &str = "DELETE FROM log WHERE row IN (SELECT old.row FROM \
                             WHERE old.time_ms < ?2) RETURNING row, length(stanza)";
 const FORGET_ACCOUNT: &str = "DELETE FROM log_account WHERE account = ?1";
 const COUNTED: &str = "SELECT counted, kept_rows, kept_bytes FROM log_account WHERE account = ?1";
-const UNCOUNTED: &str = "SELECT row, length(stanza) FROM log WHERE account = ?1 AND row > ?2 ORDER BY row LIMIT ?3";
+const UNCOUNTED: &str =
+    "SELECT row, length(stanza) FROM log WHERE account = ?1 AND row > ?2 ORDER BY row LIMIT ?3";
 const COUNT: &str = "INSERT INTO log_account (account, delivered, counted, kept_rows, kept_bytes) \
                      VALUES (?1, 0, ?2, ?3, ?4) ON CONFLICT (account) DO UPDATE SET counted = excluded.counted, \
                      kept_rows = excluded.kept_rows, kept_bytes = excluded.kept_bytes";
@@ -61,6 +64,7 @@ const ALL: &[&str] = &[
     APPEND,
     PAGE_UP,
     PAGE_DOWN,
+    ROWS_BEHIND,
     DELIVERED,
     SET_DELIVERED,
     FORGET_ROW,
@@ -210,6 +214,20 @@ pub fn offline_page(sql: &mut dyn Sql, account: i64, after_row: i64, limit: u32)
     page(sql, account, Range { after, ..Range::default() }, End::Oldest, limit)
 }
 
+/// How many rows were not delivered, up to `limit`.
+///
+/// # Errors
+/// See [`StoreError`].
+pub fn offline_count(sql: &mut dyn Sql, account: i64, limit: u32) -> Result<u32, StoreError> {
+    let after = delivered(sql, account)?;
+    let mut count = 0;
+    sql.each(ROWS_BEHIND, &[account.into(), after.into(), limit.into()], &mut |_| {
+        count += 1;
+        Ok(())
+    })?;
+    Ok(count)
+}
+
 /// The number of the last row that counts as delivered; 0 before the first.
 ///
 /// # Errors
@@ -278,7 +296,8 @@ pub fn forget_account(sql: &mut dyn Sql, account: i64, limit: u32) -> Result<Fre
 /// # Errors
 /// See [`StoreError`].
 pub fn usage(sql: &mut dyn Sql, account: i64, limit: u32) -> Result<Usage, StoreError> {
-    let known = sql.optional(COUNTED, &[account.into()], |row| Ok((row.int(0)?, row.int(1)?, row.int(2)?)))?;
+    let known =
+        sql.optional(COUNTED, &[account.into()], |row| Ok((row.int(0)?, row.int(1)?, row.int(2)?)))?;
     let (mut counted, mut rows, mut bytes) = known.unwrap_or_default();
     let mut more = 0;
     sql.each(UNCOUNTED, &[account.into(), counted.into(), limit.into()], &mut |row| {
@@ -448,6 +467,7 @@ mod tests {
             assert_eq!(delivered(sql, ME)?, rows[1]);
             assert_eq!(texts(&offline_page(sql, ME, 0, 9)?), ["c"]);
             assert_eq!(texts(&offline_page(sql, ME, rows[2], 9)?), [""; 0]);
+            assert_eq!((offline_count(sql, ME, 9)?, offline_count(sql, ME + 1, 9)?), (1, 0));
             assert_eq!(delivered(sql, ME + 1)?, 0, "each account has its own");
             Ok(())
         })

@@ -23,7 +23,8 @@ const STORE: Migrations = Migrations {
     steps: &["CREATE TABLE store_counter (name TEXT NOT NULL PRIMARY KEY, reserved BIGINT NOT NULL)"],
 };
 
-const BEGIN: &str = "CREATE TABLE IF NOT EXISTS store_schema (owner TEXT NOT NULL PRIMARY KEY, step BIGINT NOT NULL)";
+const BEGIN: &str =
+    "CREATE TABLE IF NOT EXISTS store_schema (owner TEXT NOT NULL PRIMARY KEY, step BIGINT NOT NULL)";
 const STEPS: &str = "SELECT owner, step FROM store_schema";
 const RECORD: &str = "INSERT INTO store_schema (owner, step) VALUES (?1, ?2) \
                       ON CONFLICT (owner) DO UPDATE SET step = excluded.step";
@@ -31,8 +32,7 @@ const NAMES: &str = "SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_
 
 /// Brings the database to the last step of everybody, after a copy if it holds data.
 pub(crate) fn migrate(engine: &Engine, sqlite: &mut Sqlite, modules: &[Migrations]) -> Result<(), OpenError> {
-    let mut all = vec![STORE, crate::log::MIGRATIONS, crate::kv::MIGRATIONS];
-    all.extend_from_slice(modules);
+    let all = with_own(modules);
     check_owners(&all)?;
     sqlite.run(BEGIN, &[])?;
     let at = steps_done(sqlite)?;
@@ -47,6 +47,21 @@ pub(crate) fn migrate(engine: &Engine, sqlite: &mut Sqlite, modules: &[Migration
         }
     }
     Ok(())
+}
+
+fn with_own(modules: &[Migrations]) -> Vec<Migrations> {
+    let mut all = vec![STORE, crate::log::MIGRATIONS, crate::kv::MIGRATIONS];
+    all.extend_from_slice(modules);
+    all
+}
+
+/// The owners that a start would migrate. Changes nothing; an empty database is behind with everything.
+pub(crate) fn behind(sqlite: &mut Sqlite, modules: &[Migrations]) -> Result<Vec<&'static str>, OpenError> {
+    let all = with_own(modules);
+    let at = if names(sqlite)?.contains("store_schema") { steps_done(sqlite)? } else { BTreeMap::new() };
+    check_not_newer(&at, &all)?;
+    let behind = all.iter().filter(|m| at.get(m.owner).is_none_or(|done| *done < m.steps.len()));
+    Ok(behind.map(|m| m.owner).collect())
 }
 
 fn check_owners(all: &[Migrations]) -> Result<(), OpenError> {
@@ -99,7 +114,8 @@ fn apply_within(
     if let Some(name) = names(sqlite)?.difference(before).find(|name| !owned(name, module.owner)) {
         return Err(OpenError::ForeignName { owner: module.owner, name: name.clone() });
     }
-    let count = i64::try_from(step + 1).map_err(|_| failed(StoreError::Query("too many steps".to_owned())))?;
+    let count =
+        i64::try_from(step + 1).map_err(|_| failed(StoreError::Query("too many steps".to_owned())))?;
     sqlite.run(RECORD, &[module.owner.into(), count.into()]).map_err(failed)?;
     Ok(())
 }

@@ -13,8 +13,8 @@ use crate::stats::Stats;
 use crate::{Sql, StoreError};
 
 pub(crate) trait ReadJob: Send {
-    /// Does the work, or learns why it cannot be done, and answers. Says whether that went well.
-    fn run(self: Box<Self>, sqlite: Result<&mut Sqlite, StoreError>) -> bool;
+    /// Does the work, or learns why it cannot be done, counts it and answers.
+    fn run(self: Box<Self>, sqlite: Result<&mut Sqlite, StoreError>, stats: &Stats);
 }
 
 /// A read in the queue, with the place it takes.
@@ -42,15 +42,15 @@ where
     T: Send,
     F: FnOnce(&mut Sqlite) -> Result<T, StoreError> + Send,
 {
-    fn run(self: Box<Self>, sqlite: Result<&mut Sqlite, StoreError>) -> bool {
+    fn run(self: Box<Self>, sqlite: Result<&mut Sqlite, StoreError>, stats: &Stats) {
         let Self { work, answer } = *self;
         let result = sqlite.and_then(|sqlite| {
             catch_unwind(AssertUnwindSafe(|| work(sqlite))).unwrap_or(Err(StoreError::Panicked))
         });
-        let well = result.is_ok();
+        stats.reads.add(1);
+        stats.reads_failed.add(u64::from(result.is_err()));
         // Whoever dropped the ticket does not want to know.
         drop(answer.send(result));
-        well
     }
 }
 
@@ -68,11 +68,8 @@ impl Reader {
         while let Some(QueuedRead { job, _place }) = self.queue.pop() {
             let gate = Arc::clone(&self.gate);
             let _turn = gate.read();
-            self.stats.reads.add(1);
             let began = self.sqlite.run("BEGIN", &[]);
-            if !job.run(began.map(|_| &mut self.sqlite)) {
-                self.stats.reads_failed.add(1);
-            }
+            job.run(began.map(|_| &mut self.sqlite), &self.stats);
             if self.sqlite.in_transaction() && self.sqlite.run("COMMIT", &[]).is_err() {
                 self.reopen();
             }

@@ -6,8 +6,9 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use crate::data_dir::{at, private};
+use crate::data_dir::{at, private, sync_dir};
 use crate::sqlite::{Engine, Sqlite};
 use crate::{OpenError, StoreError};
 
@@ -31,22 +32,26 @@ pub(crate) fn take(engine: &Engine, sqlite: &Sqlite, steps: usize) -> Result<(),
         });
     }
     fs::rename(&partial, &target).map_err(at(&target))?;
-    sync_dir(database)?;
-    remove_old(database)
+    let dir = database.parent().unwrap_or(Path::new("."));
+    sync_dir(dir)?;
+    remove_old(dir)
 }
 
 fn copy(sqlite: &Sqlite, partial: &Path) -> Result<(), OpenError> {
     // VACUUM INTO accepts an existing file only when it is empty; made by us, it is closed to others.
     let file = private().create(true).write(true).truncate(true).open(partial).map_err(at(partial))?;
     let name = partial.to_str().ok_or_else(|| {
-        StoreError::Query(format!("the path {} is not UTF-8, so it cannot be named in SQL", partial.display()))
+        StoreError::Query(format!(
+            "the path {} is not UTF-8, so it cannot be named in SQL",
+            partial.display()
+        ))
     })?;
     sqlite.connection.execute("VACUUM INTO ?1", [name])?;
     file.sync_all().map_err(at(partial))
 }
 
-fn remove_old(database: &Path) -> Result<(), OpenError> {
-    let mut all = list(database)?;
+fn remove_old(dir: &Path) -> Result<(), OpenError> {
+    let mut all = list(dir)?;
     all.sort_by_key(|(made, _)| *made);
     for (_, path) in all.iter().rev().skip(KEPT) {
         fs::remove_file(path).map_err(at(path))?;
@@ -55,8 +60,7 @@ fn remove_old(database: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn list(database: &Path) -> Result<Vec<(std::time::SystemTime, PathBuf)>, OpenError> {
-    let dir = database.parent().unwrap_or(Path::new("."));
+fn list(dir: &Path) -> Result<Vec<(SystemTime, PathBuf)>, OpenError> {
     let mut all = Vec::new();
     for entry in fs::read_dir(dir).map_err(at(dir))? {
         let path = entry.map_err(at(dir))?.path();
@@ -66,11 +70,6 @@ fn list(database: &Path) -> Result<Vec<(std::time::SystemTime, PathBuf)>, OpenEr
         }
     }
     Ok(all)
-}
-
-fn sync_dir(database: &Path) -> Result<(), OpenError> {
-    let dir = database.parent().unwrap_or(Path::new("."));
-    fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(at(dir))
 }
 
 fn beside(database: &Path, suffix: &str) -> PathBuf {

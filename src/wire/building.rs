@@ -46,7 +46,7 @@ impl Building {
         };
         let mut scope = Scope::default();
         if !tag.empty {
-            scope.enter(tag);
+            scope.enter(tag)?;
         }
         let writer = XmlWriter::with_capacity(if tag.empty { 0 } else { CONTENT_BYTES_USUAL });
         Ok(Self { head, scope, writer, elements: 0, bytes: 0 })
@@ -79,7 +79,7 @@ impl Building {
         if tag.empty {
             self.writer.close();
         } else {
-            self.scope.enter(tag);
+            self.scope.enter(tag)?;
         }
         self.check_written(limits)
     }
@@ -95,6 +95,9 @@ impl Building {
 
     /// Character data inside.
     pub(crate) fn text(&mut self, raw: &str, place: Place, limits: &FramerLimits) -> Result<(), Misbehaved> {
+        if raw.is_empty() {
+            return Ok(());
+        }
         text::canonicalise(raw, place, self.writer.text_sink())?;
         self.check_written(limits)
     }

@@ -2,6 +2,7 @@
 
 use minidom::Element;
 
+use crate::ns;
 use crate::payload::Payload;
 use crate::writer::XmlWriter;
 
@@ -40,13 +41,16 @@ pub(crate) fn tree(canonical: &str, content: &str) -> Option<Element> {
     Element::from_reader_with_prefixes(canonical.as_bytes(), Some(content.to_owned())).ok()
 }
 
-/// Writes a tree in canonical form.
+/// Writes a tree in canonical form. Trees speak `jabber:client` where they mean the content namespace of a stream.
 pub fn write_tree(element: &Element, writer: &mut XmlWriter) {
-    writer.open(element.name(), &element.ns());
+    match element.ns().as_str() {
+        ns::CLIENT if writer.in_content() => writer.open_content(element.name()),
+        namespace => writer.open(element.name(), namespace),
+    };
     for ((namespace, name), value) in element.attrs() {
         match namespace.as_str() {
             "" => writer.attr(name.as_str(), value),
-            crate::ns::XML => writer.attr(&format!("xml:{}", name.as_str()), value),
+            ns::XML => writer.attr(&format!("xml:{}", name.as_str()), value),
             namespace => writer.attr_ns(namespace, name.as_str(), value),
         };
     }

@@ -10,6 +10,7 @@ pub mod element;
 pub mod framer;
 pub mod jid;
 pub mod misbehaved;
+mod name;
 pub mod ns;
 pub mod payload;
 mod scan;

@@ -48,6 +48,8 @@ pub enum Misbehaved {
     TooDeep(u32),
     #[error("an element with more than {0} attributes")]
     TooManyAttributes(u32),
+    #[error("more than {0} namespace declarations in force")]
+    TooManyDeclarations(u32),
     #[error("data after the end of the stream")]
     AfterClose,
 }
@@ -75,7 +77,8 @@ impl From<Misbehaved> for StreamCondition {
             Misbehaved::TooManyBytes(_)
             | Misbehaved::TooManyElements(_)
             | Misbehaved::TooDeep(_)
-            | Misbehaved::TooManyAttributes(_) => Self::PolicyViolation,
+            | Misbehaved::TooManyAttributes(_)
+            | Misbehaved::TooManyDeclarations(_) => Self::PolicyViolation,
         }
     }
 }

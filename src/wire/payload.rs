@@ -10,7 +10,7 @@ use crate::text;
 use minidom::Element;
 
 /// Enough for the children of a usual chat message.
-pub(crate) type Children = SmallVec<[Child; 4]>;
+pub(crate) type Children = SmallVec<[Child; 6]>;
 
 /// One outermost element of a payload: where it stands, and its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -37,6 +37,9 @@ fn known(text: &str) -> Cow<'static, str> {
     }
 }
 
+/// More declarations in force serve no protocol; each prefix in a tag is looked for among all of them.
+const DECLARATIONS_MAX: usize = 256;
+
 #[derive(Debug)]
 struct Binding {
     prefix: Box<str>,
@@ -62,7 +65,10 @@ impl Scope {
     }
 
     /// Enters a tag that is not empty.
-    pub(crate) fn enter(&mut self, tag: &Tag<'_>) {
+    pub(crate) fn enter(&mut self, tag: &Tag<'_>) -> Result<(), Misbehaved> {
+        if self.bindings.len() + tag.declared.len() > DECLARATIONS_MAX {
+            return Err(Misbehaved::TooManyDeclarations(DECLARATIONS_MAX as u32));
+        }
         self.names.extend_from_slice(tag.name.whole().as_bytes());
         self.ends.push(self.names.len() as u32);
         let depth = self.depth();
@@ -71,6 +77,7 @@ impl Scope {
             namespace: namespace.as_ref().into(),
             depth,
         }));
+        Ok(())
     }
 
     /// Leaves the innermost tag, whose end tag reads `name`.
@@ -102,9 +109,11 @@ pub(crate) struct Names<'a, 't> {
 }
 
 impl<'a> Names<'a, '_> {
-    /// The namespace of the tag's name; without any declaration it is none (empty).
+    /// The namespace of the tag's name; without any declaration it is none (empty). `xml` is for attributes: no element
+    /// is defined in its namespace, and as a default, which our form would need, it may not be declared.
     pub(crate) fn element(self) -> Result<&'a str, Misbehaved> {
         match self.find(self.tag.name.prefix()) {
+            Some(ns::XML) => Err(Misbehaved::UnboundPrefix),
             Some(namespace) => Ok(namespace),
             None if !self.tag.name.has_prefix() => Ok(""),
             None => Err(Misbehaved::UnboundPrefix),
@@ -167,8 +176,8 @@ mod tests {
     fn the_nearest_declaration_holds() {
         let root = Root::of(&Tag::parse("stream:stream xmlns='a' xmlns:p='b' xmlns:stream='s'").unwrap());
         let mut scope = Scope::default();
-        scope.enter(&Tag::parse("x xmlns='c'").unwrap());
-        scope.enter(&Tag::parse("p:y xmlns:p='d' xmlns='e'").unwrap());
+        scope.enter(&Tag::parse("x xmlns='c'").unwrap()).unwrap();
+        scope.enter(&Tag::parse("p:y xmlns:p='d' xmlns='e'").unwrap()).unwrap();
         assert_eq!(check(&root, &scope, "z").unwrap(), "e");
         assert_eq!(check(&root, &scope, "p:z").unwrap(), "d");
         assert_eq!(check(&root, &scope, "p:z xmlns:p='f'").unwrap(), "f");

@@ -173,8 +173,10 @@ impl XmlWriter {
 
     /// Adds character data.
     pub fn text(&mut self, data: &str) -> &mut Self {
-        self.end_tag();
-        text::escape(data, Place::Text, &mut self.out);
+        if !data.is_empty() {
+            self.end_tag();
+            text::escape(data, Place::Text, &mut self.out);
+        }
         self
     }
 
@@ -186,6 +188,9 @@ impl XmlWriter {
 
     /// Adds a finished payload. The place must be of the content namespace.
     pub fn payload(&mut self, payload: &Payload) -> &mut Self {
+        if payload.as_str().is_empty() {
+            return self;
+        }
         self.end_tag();
         let offset = self.out.len();
         self.out.push_str(payload.as_str());

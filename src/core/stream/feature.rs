@@ -1,8 +1,11 @@
 //! Stream features that modules offer (RFC 6120 §4.3.2). The mandatory ones (STARTTLS, SASL, binding) are the machine's.
 
+use std::sync::Arc;
+
 use hearth_wire::{Payload, XmlWriter};
 
 use crate::host::Host;
+use crate::sasl::Offer;
 use crate::server::Server;
 
 /// When a feature is offered.
@@ -15,7 +18,7 @@ pub enum When {
 }
 
 /// What a feature may look at when it is offered.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct FeatureContext<'a> {
     /// The server.
     pub server: &'a Server,
@@ -23,10 +26,15 @@ pub struct FeatureContext<'a> {
     pub host: &'a Host,
     /// Whether TLS is on.
     pub secured: bool,
+    /// What SASL offers beside it; `None` after login.
+    pub offer: Option<&'a Offer>,
 }
 
+/// Makes a feature's element; `None` where it is not offered after all.
+type Make = Arc<dyn Fn(&FeatureContext<'_>) -> Option<Payload> + Send + Sync>;
+
 /// One feature.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub struct StreamFeature {
     /// Element name.
     pub name: &'static str,
@@ -34,22 +42,35 @@ pub struct StreamFeature {
     pub namespace: &'static str,
     /// When it is offered.
     pub when: When,
-    /// Its element; `None` where it is not offered after all.
-    pub offer: fn(&Self, &FeatureContext<'_>) -> Option<Payload>,
+    /// What makes its element; `None`: it is empty and always offered.
+    make: Option<Make>,
 }
 
 impl StreamFeature {
     /// An empty element offered after login: merely informative.
     pub const fn after_login(name: &'static str, namespace: &'static str) -> Self {
-        Self { name, namespace, when: When::AfterLogin, offer: Self::empty }
+        Self { name, namespace, when: When::AfterLogin, make: None }
     }
 
     /// An empty element offered before login.
     pub const fn before_login(name: &'static str, namespace: &'static str) -> Self {
-        Self { name, namespace, when: When::BeforeLogin, offer: Self::empty }
+        Self { name, namespace, when: When::BeforeLogin, make: None }
     }
 
-    fn empty(&self, _: &FeatureContext<'_>) -> Option<Payload> {
+    /// The same with an element made for each stream; where it is `None`, the feature is not offered.
+    pub fn made_by(
+        mut self,
+        make: impl Fn(&FeatureContext<'_>) -> Option<Payload> + Send + Sync + 'static,
+    ) -> Self {
+        self.make = Some(Arc::new(make));
+        self
+    }
+
+    /// Its element, if it is offered here.
+    pub(crate) fn offer(&self, context: &FeatureContext<'_>) -> Option<Payload> {
+        if let Some(make) = &self.make {
+            return make(context);
+        }
         let mut writer = XmlWriter::new();
         writer.open(self.name, self.namespace).close();
         Some(writer.into_payload())

@@ -50,7 +50,8 @@ pub(crate) fn judge(header: &Header, hosts: &Hosts) -> Result<Opened, StreamCond
     if !speaks_version(header.version.as_deref()) {
         return Err(StreamCondition::UnsupportedVersion);
     }
-    let from = header.from.as_deref().map(Jid::parse).transpose().map_err(|_| StreamCondition::InvalidFrom)?;
+    let from =
+        header.from.as_deref().map(Jid::parse).transpose().map_err(|_| StreamCondition::InvalidFrom)?;
     let lang = header.lang.as_deref().filter(|lang| !lang.is_empty() && lang.len() <= LANG_BYTES_MAX);
     Ok(Opened { host: Arc::clone(host), from, lang: lang.map(Into::into) })
 }
@@ -109,7 +110,8 @@ mod tests {
 
     #[test]
     fn our_header_is_whole() {
-        let header = OpenHeader { from: "im.example".into(), to: Some("a'b@im.example".into()), id: "i1".into() };
+        let header =
+            OpenHeader { from: "im.example".into(), to: Some("a'b@im.example".into()), id: "i1".into() };
         let mut out = String::new();
         header.write(&mut out);
         assert_eq!(

@@ -180,6 +180,21 @@ impl Machine {
         self.facts.encrypted
     }
 
+    /// TLS was on from the first byte.
+    pub fn begin_secured(&mut self, facts: ConnectionFacts) {
+        self.facts = facts;
+    }
+
+    /// Whether TLS is to begin now.
+    pub fn is_securing(&self) -> bool {
+        matches!(self.state, State::Securing)
+    }
+
+    /// Whether a header was sent: before, there is no stream that could carry an error.
+    pub fn has_opened(&self) -> bool {
+        self.is_open
+    }
+
     /// Whether a resource is bound and the stream is not closing.
     pub fn is_live(&self) -> bool {
         matches!(self.state, State::Live)
@@ -217,7 +232,9 @@ impl Machine {
             (State::Negotiating, Input::Nonza(nonza)) => self.negotiate(&nonza, out),
             (State::Negotiating, Input::Stanza(stanza, flaw)) => self.before_auth(stanza, flaw, out),
             (State::Authenticating(login), Input::Nonza(nonza)) => self.respond(login, &nonza, out),
-            (State::LookingUp(login), Input::Credentials(found)) => self.looked_up(login, found.as_ref(), out),
+            (State::LookingUp(login), Input::Credentials(found)) => {
+                self.looked_up(login, found.as_ref(), out)
+            }
             (State::Securing, Input::Secured(facts)) => self.secured(facts, out),
             (State::Answering, Input::Answered(answer)) => {
                 out.extend(answer.map(Output::Stanza));
@@ -240,7 +257,11 @@ impl Machine {
     fn open(&mut self, header: &Header, out: &mut Vec<Output>) -> State {
         let hosts = self.setup.server.hosts();
         let speaker = header.to.as_deref().and_then(|to| header::host(to, hosts)).unwrap_or(hosts.first());
-        let to = header.from.as_deref().and_then(|from| Jid::parse(from).ok()).map(|from| from.to_bare().to_string());
+        let to = header
+            .from
+            .as_deref()
+            .and_then(|from| Jid::parse(from).ok())
+            .map(|from| from.to_bare().to_string());
         let from = speaker.domain.to_string();
         self.send_header(from, to, out);
         let opened = match header::judge(header, self.setup.server.hosts()) {
@@ -264,7 +285,9 @@ impl Machine {
     /// What a later header of the same connection may not change: the host and who the client is.
     fn contradiction(&self, opened: &header::Opened) -> Option<StreamCondition> {
         match (&self.identity, &self.host) {
-            (Some(_), Some(host)) if host.domain != opened.host.domain => Some(StreamCondition::NotAuthorized),
+            (Some(_), Some(host)) if host.domain != opened.host.domain => {
+                Some(StreamCondition::NotAuthorized)
+            }
             (Some(Identity::Account(account)), _) => {
                 let other = opened.from.as_ref().is_some_and(|from| !from.eq_bare(account));
                 other.then_some(StreamCondition::InvalidFrom)
@@ -307,8 +330,8 @@ impl Machine {
             let policy = policy.sasl(host.config.anonymous, self.setup.plain_unencrypted);
             let offer = Arc::new(crate::sasl::Offer::new(&policy, self.facts.clone()));
             sasl::write_features(&offer, &mut writer);
+            self.from_modules(When::BeforeLogin, &host, Some(&offer), &mut writer);
             self.offer = Some(offer);
-            self.from_modules(When::BeforeLogin, &host, &mut writer);
         }
         out.push(Output::Features(writer.into_payload()));
         State::Negotiating
@@ -318,14 +341,20 @@ impl Machine {
         writer.open("bind", ns::BIND).close();
         // RFC 3921 clients wait for it; newer ones know by `<optional/>` that it does nothing
         writer.open("session", ns::SESSION).open("optional", ns::SESSION).close().close();
-        self.from_modules(When::AfterLogin, host, writer);
+        self.from_modules(When::AfterLogin, host, None, writer);
     }
 
-    fn from_modules(&self, when: When, host: &Host, writer: &mut XmlWriter) {
+    fn from_modules(
+        &self,
+        when: When,
+        host: &Host,
+        offer: Option<&crate::sasl::Offer>,
+        writer: &mut XmlWriter,
+    ) {
         let server = &*self.setup.server;
-        let context = FeatureContext { server, host, secured: self.facts.encrypted };
+        let context = FeatureContext { server, host, secured: self.facts.encrypted, offer };
         for feature in server.plan().stream_features().filter(|feature| feature.when == when) {
-            if let Some(payload) = (feature.offer)(feature, &context) {
+            if let Some(payload) = feature.offer(&context) {
                 writer.payload(&payload);
             }
         }
@@ -396,7 +425,12 @@ impl Machine {
         }
     }
 
-    fn looked_up(&mut self, mut login: Box<Login>, found: Option<&Credentials>, out: &mut Vec<Output>) -> State {
+    fn looked_up(
+        &mut self,
+        mut login: Box<Login>,
+        found: Option<&Credentials>,
+        out: &mut Vec<Output>,
+    ) -> State {
         let step = login.credentials(found);
         self.step(login, step, out)
     }
@@ -468,7 +502,8 @@ impl Machine {
             return State::Unbound;
         }
         let asked = stanza.payload.element(child, ns::CLIENT);
-        let resource = asked.and_then(|bind| bind.get_child("resource", ns::BIND).map(hearth_wire::Element::text));
+        let resource =
+            asked.and_then(|bind| bind.get_child("resource", ns::BIND).map(hearth_wire::Element::text));
         out.push(Output::Bind(resource.filter(|name| !name.is_empty())));
         State::Binding(stanza)
     }

@@ -38,13 +38,22 @@ impl PreAuthCall {
     }
 }
 
+/// What answers such an iq.
+pub type PreAuthHandler = Arc<dyn Fn(PreAuthCall) -> BoxFuture<IqResult> + Send + Sync>;
+
 /// The handler of a payload before authentication.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub struct PreAuthEntry {
     /// Its namespace and name, for both verbs.
     pub payload: (&'static str, &'static str),
     /// What answers it.
-    pub handle: fn(PreAuthCall) -> BoxFuture<IqResult>,
+    pub handle: PreAuthHandler,
+}
+
+impl std::fmt::Debug for PreAuthEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PreAuthEntry({})", self.describe())
+    }
 }
 
 impl PreAuthEntry {
@@ -59,7 +68,7 @@ pub(crate) fn find(server: &Server, stanza: &Stanza) -> Option<(PreAuthEntry, Ve
     let child = stanza.payload.only_child()?;
     let (namespace, name) = (stanza.payload.namespace(child)?, stanza.payload.name(child));
     let entry = server.plan().pre_auth().iter().find(|entry| entry.payload == (namespace, name))?;
-    Some((*entry, Verb::of(kind)?))
+    Some((entry.clone(), Verb::of(kind)?))
 }
 
 /// Runs a handler and makes its answer a stanza.

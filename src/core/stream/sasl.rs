@@ -12,10 +12,7 @@ use crate::sasl::{
 };
 use crate::server::Server;
 
-/// XEP-0440: the channel bindings a client may use here.
-const CHANNEL_BINDING: &str = concat!("urn:", "xmpp", ":sasl-cb:0");
-
-/// Writes `<mechanisms/>` and, where there are any, the channel bindings.
+/// Writes `<mechanisms/>`, unless there are none.
 pub(crate) fn write_features(offer: &Offer, writer: &mut XmlWriter) {
     if offer.mechanisms().is_empty() {
         return;
@@ -25,14 +22,6 @@ pub(crate) fn write_features(offer: &Offer, writer: &mut XmlWriter) {
         writer.open("mechanism", ns::SASL).text(mechanism.name()).close();
     }
     writer.close();
-    let mut bindings = offer.binding_types().peekable();
-    if bindings.peek().is_some() {
-        writer.open("sasl-channel-binding", CHANNEL_BINDING);
-        for binding in bindings {
-            writer.open("channel-binding", CHANNEL_BINDING).attr("type", binding.name()).close();
-        }
-        writer.close();
-    }
 }
 
 /// Why an exchange could not begin.

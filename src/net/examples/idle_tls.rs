@@ -1,4 +1,4 @@
-//! Measures what an idle TLS session costs the server's memory on top of a plaintext one.
+//! Measures what an idle TLS session costs the server's memory on top of a plaintext one, and its handshake in time.
 //!
 //! `cargo run --release -p hearth-net --example idle_tls [SESSIONS]`: server and clients are processes of their own,
 //! every session has sent and received one message and then rests in a task that waits to read. Linux only, since it
@@ -41,22 +41,24 @@ fn main() {
 
 fn compare(sessions: &str) {
     let home = tempfile::tempdir().unwrap();
-    let run = |kind: &str| -> f64 {
+    let run = |kind: &str| -> (f64, f64) {
         let mut command = Command::new(std::env::current_exe().unwrap());
         let output = command.args(["serve", kind, sessions]).arg(home.path()).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
-        text.trim().parse().unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+        let figures =
+            text.trim().split_once(' ').and_then(|(kib, ms)| Some((kib.parse().ok()?, ms.parse().ok()?)));
+        figures.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr)))
     };
-    println!("kind      KiB per session   over plaintext");
+    println!("kind      KiB per session   over plaintext   CPU ms per session");
     let mut plain = None;
     for kind in ["plain", "tls12", "tls13", "resumed"] {
-        let kib = run(kind);
+        let (kib, ms) = run(kind);
         let over = kib - *plain.get_or_insert(kib);
-        println!("{kind:<9} {kib:>15.2} {over:>16.2}");
+        println!("{kind:<9} {kib:>15.2} {over:>16.2} {ms:>20.3}");
     }
 }
 
-/// Serves sessions until all are idle; prints what one costs in KiB.
+/// Serves sessions until all are idle; prints what one costs in KiB and in milliseconds.
 fn serve(kind: &str, sessions: usize, certs: &Path) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let hosts = vec![DevelopmentHost { domain: HOST.to_owned(), also: Vec::new() }];
@@ -89,11 +91,11 @@ fn serve(kind: &str, sessions: usize, certs: &Path) {
             }
         });
         assert_eq!(answers.next().unwrap().unwrap(), "held");
-        resident_kib()
+        (resident_kib(), cpu_ms())
     };
-    let warm = open(100);
-    let full = open(sessions);
-    println!("{}", (full - warm) / sessions as f64);
+    let (warm_kib, warm_ms) = open(100);
+    let (kib, ms) = open(sessions);
+    println!("{} {}", (kib - warm_kib) / sessions as f64, (ms - warm_ms) / sessions as f64);
     drop(orders);
     client.wait().unwrap();
 }
@@ -181,4 +183,14 @@ fn resident_kib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// User and system time of all threads; nanoseconds on a CPU are the first figure of their `schedstat`.
+fn cpu_ms() -> f64 {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    let on_cpu = |thread: std::fs::DirEntry| -> f64 {
+        let text = std::fs::read_to_string(thread.path().join("schedstat")).unwrap();
+        text.split(' ').next().unwrap().parse().unwrap()
+    };
+    threads.map(|thread| on_cpu(thread.unwrap())).sum::<f64>() / 1e6
 }

@@ -89,7 +89,8 @@ pub(super) fn read(path: &Path) -> Result<(Vec<u8>, u32), Problem> {
     let (bytes, mode) = content().map_err(|error| {
         let (element, reason) =
             obstacle(path, &probe).unwrap_or_else(|| (path.to_owned(), error.to_string()));
-        Problem::Unreadable { path: path.to_owned(), element, reason }
+        let missing = error.kind() == io::ErrorKind::NotFound;
+        Problem::Unreadable { path: path.to_owned(), element, reason, missing }
     })?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(Problem::TooBig { path: path.to_owned(), bytes_max: FILE_BYTES_MAX });

@@ -45,6 +45,8 @@ pub enum Problem {
         element: PathBuf,
         /// What the system said.
         reason: String,
+        /// Whether it is not there at all.
+        missing: bool,
     },
     /// A file is larger than any certificate chain or key, in bytes.
     TooBig {
@@ -244,6 +246,9 @@ impl Problem {
 
     fn fix(&self) -> String {
         match self {
+            Problem::Unreadable { element, missing: true, .. } => {
+                format!("put {} there or correct the path", element.display())
+            }
             Problem::Unreadable { element, .. } => {
                 format!("let the user that runs the server pass and read {}", element.display())
             }
@@ -289,10 +294,10 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Problem::Unreadable { path, element, reason } if path == element => {
+            Problem::Unreadable { path, element, reason, .. } if path == element => {
                 write!(f, "cannot read {}: {reason}", path.display())
             }
-            Problem::Unreadable { path, element, reason } => {
+            Problem::Unreadable { path, element, reason, .. } => {
                 write!(f, "cannot read {}: {} is in the way: {reason}", path.display(), element.display())
             }
             Problem::TooBig { path, bytes_max } => {

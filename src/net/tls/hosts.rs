@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -142,7 +142,7 @@ impl TlsHosts {
 
     fn apply(&self, loaded: &mut Loaded, files: Vec<CertificateFiles>, now: OffsetDateTime) -> Vec<Outcome> {
         // Taken before the files are read: a change in between is then seen as a change, not missed.
-        loaded.stamps = files.iter().flat_map(|f| [&f.chain, &f.key]).map(stamped).collect();
+        loaded.stamps = files.iter().flat_map(|f| [&f.chain, &f.key]).map(|path| stamped(path)).collect();
         let before = self.shared.served.load_full();
         let mut after = Served::default();
         let mut outcomes = Reading { now, read: HashMap::new() }.all(&files, &before, &mut after);
@@ -162,8 +162,8 @@ impl fmt::Debug for TlsHosts {
     }
 }
 
-fn stamped(path: &PathBuf) -> (PathBuf, Option<Stamp>) {
-    (path.clone(), Stamp::of(path))
+fn stamped(path: &Path) -> (PathBuf, Option<Stamp>) {
+    (path.to_owned(), Stamp::of(path))
 }
 
 /// The hosts of `before` that nobody spoke of.

@@ -159,7 +159,7 @@ fn parse<'c>(chain: &'c [CertificateDer<'_>], findings: &mut Findings) -> Option
     let mut parsed = Vec::with_capacity(chain.len());
     for (position, der) in chain.iter().enumerate() {
         match X509Certificate::from_der(der) {
-            Ok((rest, certificate)) if rest.is_empty() => parsed.push(certificate),
+            Ok(([], certificate)) => parsed.push(certificate),
             _ => {
                 findings.push(Problem::Malformed { position });
                 return None;

@@ -39,7 +39,16 @@ pub(super) fn ascii(host: &str) -> Option<String> {
         return Some(address.to_string());
     }
     let host = idna::domain_to_ascii(host.strip_suffix('.').unwrap_or(host)).ok()?;
-    (!host.is_empty() && host.len() <= 253).then_some(host)
+    is_host(&host).then_some(host)
+}
+
+/// IDNA lets through what no host has, such as spaces. (RFC 1123 §2.1, and the underscore of service names.)
+fn is_host(ascii: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    ascii.len() <= 253 && ascii.split('.').all(is_label)
 }
 
 /// The names of `certificate` that can name an XMPP host; others (mail, URI, SRV) are passed over.
@@ -167,7 +176,9 @@ mod tests {
         assert_eq!(ascii("Example.ORG.").as_deref(), Some("example.org"));
         assert_eq!(ascii("münchen.example").as_deref(), Some("xn--mnchen-3ya.example"));
         assert_eq!(ascii("[::1]").as_deref(), Some("::1"));
-        assert_eq!(ascii(""), None);
-        assert_eq!(ascii("."), None);
+        let long = "a.".repeat(127) + "a";
+        for odd in ["", ".", "a..b", "a b", "a/b", "a\0", "*.example.org", &"a".repeat(64), &long] {
+            assert_eq!(ascii(odd), None, "{odd:?}");
+        }
     }
 }

@@ -3,6 +3,8 @@
 //! A measurement to be read by people, not a test: it asserts no times. Each line is the median of several runs,
 //! with full durability unless it says otherwise.
 
+#![allow(clippy::print_stdout, reason = "it prints figures")]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;

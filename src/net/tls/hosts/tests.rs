@@ -31,7 +31,7 @@ fn a_start_with_a_bad_certificate_names_every_host_and_its_cure() {
     let text = text.replace(files.home.path().to_str().unwrap(), "HOME");
     expect_test::expect![[r#"
         example.net: refused, nothing is served: the certificate is for example.org, not for example.net (request it with the subject alternative name DNS:example.net)
-        example.com: refused, nothing is served: cannot read HOME/none.pem: No such file or directory (os error 2) (let the user that runs the server pass and read HOME/none.pem)
+        example.com: refused, nothing is served: cannot read HOME/none.pem: No such file or directory (os error 2) (put HOME/none.pem there or correct the path)
         example.org: refused, nothing is served: example.org is listed twice (list each host once in the configuration)
         not a host: refused, nothing is served: "not a host" is not a host (correct the host's name in the configuration)"#]]
     .assert_eq(&text);

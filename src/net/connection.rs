@@ -1,0 +1,438 @@
+//! One client's connection: a task that owns socket, framer, stream machine and the session's writing end.
+//!
+//! It is polled as a whole: whatever woke it (bytes, room to write, the session's queue, a commit, a timer), it looks at
+//! everything. So an idle connection holds no buffer, no nested futures and one timer.
+
+mod deadlines;
+mod handshake;
+mod login;
+mod obey;
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use hearth_core::bind;
+use hearth_core::limits::{DEPTH_MAX, PRE_AUTH_ELEMENTS_MAX, PRE_AUTH_STANZA_BYTES_MAX, SESSION_COMMITS_MAX};
+use hearth_core::offline;
+use hearth_core::outbox::End;
+use hearth_core::router::{Behind, Flow};
+use hearth_core::sasl::{ConnectionFacts, Identity};
+use hearth_core::server::Server;
+use hearth_core::session::Session;
+use hearth_core::stream::machine::Setup;
+use hearth_core::stream::policy::StartTls;
+use hearth_core::stream::{Input, Machine};
+use hearth_wire::{Frame, Framer, FramerLimits, Stanza, StanzaError, StreamCondition, ns};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+use self::deadlines::{Clock, seconds};
+use crate::gate::{Gate, Place};
+use crate::outgoing::{Outgoing, RENDER_BYTES_MAX};
+use crate::socket::Socket;
+use crate::tls::{AcceptError, Secured, TlsHosts, TlsStream, Use};
+
+/// Reads in one turn, before other connections get theirs.
+const READS_PER_TURN: u32 = 4;
+
+const PRE_AUTH: FramerLimits = FramerLimits {
+    element_bytes_max: PRE_AUTH_STANZA_BYTES_MAX,
+    elements_max: PRE_AUTH_ELEMENTS_MAX,
+    depth_max: DEPTH_MAX,
+};
+
+/// What all connections of a listener share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The server.
+    pub server: Arc<Server>,
+    /// The certificates.
+    pub tls: TlsHosts,
+    /// The budgets before login.
+    pub gate: Arc<Gate>,
+    /// What the listener does about STARTTLS.
+    pub starttls: StartTls,
+    /// Whether TLS begins with the first byte.
+    pub direct: bool,
+    /// Whether PLAIN may go unencrypted (loopback only).
+    pub plain_unencrypted: bool,
+}
+
+/// What the connection waits for before it looks at the next frame.
+enum Resume {
+    /// The machine gets this.
+    Input(Box<Input>),
+    /// The handshake is over.
+    Secured(Result<(TlsStream<TcpStream>, Secured), AcceptError>),
+    /// A resource is bound, or not.
+    Bound(Result<Arc<Session>, StanzaError>),
+    /// A stanza was dealt with.
+    Done,
+}
+
+type Waiting = Pin<Box<dyn Future<Output = Resume> + Send>>;
+
+/// Why the socket is done with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    No,
+    /// Both sides closed in order: write what is left, then shut down.
+    Closing,
+    /// Gone, or to be dropped.
+    Gone,
+}
+
+/// One connection.
+pub struct Connection {
+    shared: Arc<Shared>,
+    peer: SocketAddr,
+    socket: Socket,
+    framer: Framer,
+    machine: Machine,
+    outgoing: Outgoing,
+    session: Option<Arc<Session>>,
+    waiting: Option<Waiting>,
+    /// What is waited for is a handshake, which owns the socket.
+    is_handshaking: bool,
+    /// The framer keeps input that was not looked at yet.
+    has_unread: bool,
+    behind: VecDeque<Behind>,
+    place: Option<Place>,
+    identity: Option<Identity>,
+    mechanism: &'static str,
+    tls: Option<Arc<str>>,
+    timer: Pin<Box<Sleep>>,
+    clock: Clock,
+    end: Ending,
+    span: tracing::Span,
+}
+
+impl Connection {
+    /// A connection just accepted.
+    pub fn new(
+        shared: Arc<Shared>,
+        socket: TcpStream,
+        peer: SocketAddr,
+        place: Place,
+        span: tracing::Span,
+    ) -> Self {
+        let setup = Setup {
+            server: Arc::clone(&shared.server),
+            starttls: if shared.direct { StartTls::Off } else { shared.starttls },
+            plain_unencrypted: shared.plain_unencrypted,
+        };
+        let now = Instant::now();
+        let login_s = shared.server.settings().limits.login_s_max;
+        let mut connection = Self {
+            peer,
+            socket: Socket::Gone,
+            framer: Framer::new(ns::CLIENT, PRE_AUTH),
+            machine: Machine::new(setup, ConnectionFacts::default()),
+            outgoing: Outgoing::default(),
+            session: None,
+            waiting: None,
+            is_handshaking: false,
+            has_unread: false,
+            behind: VecDeque::new(),
+            place: Some(place),
+            identity: None,
+            mechanism: "",
+            tls: None,
+            timer: Box::pin(tokio::time::sleep_until(now + seconds(login_s))),
+            clock: Clock { began: now, heard: now, amid: None, asked: None, closing: None },
+            end: Ending::No,
+            span,
+            shared,
+        };
+        if connection.shared.direct {
+            connection.handshake(socket, Use::ClientDirect, String::new());
+        } else {
+            connection.socket = Socket::Plain(socket);
+        }
+        connection
+    }
+
+    /// Serves the connection to its end.
+    pub async fn run(mut self) {
+        std::future::poll_fn(|cx| {
+            let span = self.span.clone();
+            let _entered = span.enter();
+            self.turn(cx)
+        })
+        .await;
+    }
+
+    fn server(&self) -> &Arc<Server> {
+        &self.shared.server
+    }
+
+    // === one turn ===
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(session) = &self.session {
+            session.outbox.register(cx.waker());
+        }
+        self.settle();
+        let mut reads = 0;
+        loop {
+            self.poll_waiting(cx);
+            let read = self.poll_input(cx, reads < READS_PER_TURN);
+            reads += u32::from(read);
+            let wrote = self.poll_output(cx);
+            if self.is_over() {
+                return Poll::Ready(());
+            }
+            if !read && !wrote {
+                break;
+            }
+            if reads >= READS_PER_TURN && read {
+                cx.waker().wake_by_ref();
+                break;
+            }
+        }
+        self.poll_timer(cx);
+        if self.is_over() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Releases what was committed, in order.
+    fn settle(&mut self) {
+        while let Some(behind) = self.behind.pop_front_if(|behind| behind.is_settled()) {
+            behind.release(&self.shared.server);
+        }
+    }
+
+    /// Whether nothing is left to do: the socket is gone and nothing of the client's is under way.
+    fn is_over(&mut self) -> bool {
+        if self.end != Ending::Gone {
+            return false;
+        }
+        if self.is_handshaking {
+            self.waiting = None;
+        }
+        self.leave();
+        self.waiting.is_none() && self.behind.is_empty()
+    }
+
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) {
+        while let Some(waiting) = &mut self.waiting {
+            let Poll::Ready(resume) = waiting.as_mut().poll(cx) else { return };
+            self.waiting = None;
+            match resume {
+                Resume::Done => {}
+                Resume::Input(input) => self.input(*input),
+                Resume::Secured(result) => self.secured(result),
+                Resume::Bound(result) => self.bound(result, cx),
+            }
+        }
+    }
+
+    // === input ===
+
+    /// Whether the next frame may be looked at.
+    fn may_read(&self) -> bool {
+        self.waiting.is_none() && self.behind.len() < SESSION_COMMITS_MAX && self.end == Ending::No
+    }
+
+    /// Takes in what was kept, then what the socket has; true if there may be more at once.
+    fn poll_input(&mut self, cx: &mut Context<'_>, may_poll: bool) -> bool {
+        if !self.may_read() {
+            return false;
+        }
+        if std::mem::take(&mut self.has_unread) {
+            self.consume(&[]);
+            // whatever it led to wants to be polled
+            return true;
+        }
+        if !may_poll {
+            return true;
+        }
+        let mut socket = std::mem::replace(&mut self.socket, Socket::Gone);
+        let read = socket.poll_read_with(cx, |bytes| {
+            if !bytes.is_empty() {
+                self.clock.heard = Instant::now();
+                self.clock.asked = None;
+                self.consume(bytes);
+            }
+        });
+        // a handshake may have been asked for meanwhile; it gets the socket
+        self.socket = socket;
+        self.start_handshake();
+        match read {
+            Poll::Pending => false,
+            Poll::Ready(Ok(0)) => {
+                self.lost(None);
+                false
+            }
+            Poll::Ready(Ok(_)) => true,
+            Poll::Ready(Err(error)) => {
+                self.lost(Some(error));
+                false
+            }
+        }
+    }
+
+    fn consume(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        loop {
+            match self.framer.next(&mut rest) {
+                Ok(Some(frame)) => self.frame(frame),
+                Ok(None) => break,
+                Err(misbehaved) => {
+                    self.input(Input::Misbehaved(misbehaved));
+                    return;
+                }
+            }
+            if !self.may_read() {
+                self.framer.keep(rest);
+                self.has_unread = self.framer.has_kept();
+                break;
+            }
+        }
+        let amid = self.framer.is_amid().then(|| self.clock.amid.unwrap_or(self.clock.heard));
+        if amid.is_some() && self.clock.amid.is_none() {
+            self.arm(self.clock.heard + seconds(self.server().settings().limits.stanza_s_max));
+        }
+        self.clock.amid = amid;
+    }
+
+    fn frame(&mut self, frame: Frame) {
+        match frame {
+            // the hot path: nothing of the stream's state is asked
+            Frame::Stanza(stanza, flaw)
+                if self.machine.is_live() && flaw != Some(hearth_wire::Flaw::From) =>
+            {
+                self.live(stanza, flaw);
+            }
+            Frame::Stanza(stanza, flaw) => self.input(Input::Stanza(stanza, flaw)),
+            Frame::Open(header) => self.input(Input::Header(header)),
+            Frame::Nonza(nonza) => self.input(Input::Nonza(nonza)),
+            Frame::Close => self.input(Input::Close),
+        }
+    }
+
+    fn live(&mut self, stanza: Stanza, flaw: Option<hearth_wire::Flaw>) {
+        let Some(session) = &self.session else { return };
+        // RFC 6120 §8.1.2.1: `from` may be the full or the bare address, and nobody else's
+        let honest =
+            stanza.from.as_ref().is_none_or(|from| *from == session.jid || is_bare_of(from, session));
+        if !honest {
+            let end = End { condition: Some(StreamCondition::InvalidFrom), text: None };
+            return self.input(Input::End(end));
+        }
+        let span = tracing::debug_span!("stanza", kind = stanza.kind.name(), id = stanza.id.as_deref());
+        let flow = span.in_scope(|| self.shared.server.accept(session, stanza, flaw));
+        match flow {
+            Flow::Done => {}
+            Flow::Behind(behind) => self.behind.push_back(behind),
+            Flow::Block(future) => {
+                self.wait(async move {
+                    future.await;
+                    Resume::Done
+                });
+            }
+        }
+    }
+
+    fn wait(&mut self, future: impl Future<Output = Resume> + Send + 'static) {
+        self.waiting = Some(Box::pin(future));
+    }
+
+    // === output ===
+
+    /// Writes what is rendered, then renders more; true if something was written and there may be more.
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> bool {
+        if matches!(self.socket, Socket::Gone) {
+            return false;
+        }
+        if !self.outgoing.is_empty() {
+            match self.outgoing.poll_write(cx, &mut self.socket) {
+                Poll::Pending => return false,
+                Poll::Ready(Err(error)) => {
+                    self.lost(Some(error));
+                    return false;
+                }
+                Poll::Ready(Ok(row)) => self.wrote(row),
+            }
+        }
+        if self.end == Ending::Closing {
+            if self.socket.poll_shutdown(cx).is_ready() {
+                self.end = Ending::Gone;
+            }
+            return false;
+        }
+        self.render()
+    }
+
+    fn wrote(&self, row: i64) {
+        if let Some(session) = self.session.as_ref().filter(|_| row > 0) {
+            offline::delivered(&self.shared.server, session, row);
+        }
+    }
+
+    /// Takes from the session's queue; false if there was nothing.
+    fn render(&mut self) -> bool {
+        if self.machine.is_closing() {
+            return false;
+        }
+        let Some(session) = &self.session else { return false };
+        let (items, end) = session.outbox.take(RENDER_BYTES_MAX);
+        let some = !items.is_empty() || end.is_some();
+        for item in items {
+            self.outgoing.push(item);
+        }
+        if let Some(end) = end {
+            self.input(Input::End(end));
+        }
+        some
+    }
+
+    // === the end ===
+
+    /// Our end tag; the session is over with it.
+    fn close(&mut self) {
+        self.outgoing.sink().push_str("</stream:stream>");
+        let now = Instant::now();
+        self.clock.closing = Some(now);
+        self.arm(now + seconds(self.server().settings().limits.close_s_max));
+        self.leave();
+    }
+
+    /// The connection broke or the client went without a word.
+    fn lost(&mut self, error: Option<io::Error>) {
+        if let Some(error) = error {
+            tracing::debug!(%error, "connection lost");
+        }
+        self.end = Ending::Gone;
+        self.socket = Socket::Gone;
+    }
+
+    /// Ends the session; what it was given but did not write finds another way once the socket is gone.
+    fn leave(&mut self) {
+        let unwritten = if self.end == Ending::Gone { self.outgoing.unwritten() } else { VecDeque::new() };
+        if let Some(session) = &self.session {
+            bind::end(&self.shared.server, session, unwritten);
+        }
+        if self.end == Ending::Gone {
+            if let Some(session) = self.session.take() {
+                tracing::info!(jid = %session.jid, "session ended");
+            }
+            self.place = None;
+            self.socket = Socket::Gone;
+        }
+    }
+}
+
+impl Ending {
+    fn max_with(self, other: Self) -> Self {
+        if self == Self::Gone { self } else { other }
+    }
+}
+
+fn is_bare_of(from: &hearth_wire::Jid, session: &Session) -> bool {
+    from.is_bare() && from.eq_bare(&session.account.jid)
+}

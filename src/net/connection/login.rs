@@ -1,0 +1,113 @@
+//! What a login needs from outside of the stream: accounts, budgets, a resource (RFC 6120 §6, §7).
+
+use std::sync::Arc;
+use std::task::Context;
+
+use hearth_core::bind;
+use hearth_core::iq::Verb;
+use hearth_core::limits::{DEPTH_MAX, ELEMENTS_MAX};
+use hearth_core::outbox::End;
+use hearth_core::sasl::{Failure, Identity};
+use hearth_core::session::{Connected, Session};
+use hearth_core::stream::Input;
+use hearth_core::stream::register::{self, PreAuthCall, PreAuthEntry};
+use hearth_wire::{BareJid, FramerLimits, Stanza, StanzaError, StreamCondition};
+use tokio::time::Instant;
+
+use super::{Connection, Resume};
+use crate::gate::Prefix;
+
+impl Connection {
+    pub(super) fn look_up(&mut self, account: BareJid) {
+        let server = Arc::clone(self.server());
+        let limits = &server.settings().limits;
+        if !self.shared.gate.may_log_in(Prefix::of(self.peer.ip()), limits, Instant::now()) {
+            // not a SASL failure: clients take that for a wrong password
+            let text = Some("too many failed logins from your address; try again later".to_owned());
+            return self.input(Input::End(End { condition: Some(StreamCondition::PolicyViolation), text }));
+        }
+        let server = Arc::clone(&server);
+        self.wait(async move {
+            let found = server.credentials(&account).await;
+            Resume::Input(Box::new(match found {
+                Ok(found) => Input::Credentials(found),
+                Err(error) => {
+                    tracing::error!(%error, "a login could not be checked");
+                    Input::End(End { condition: Some(StreamCondition::InternalServerError), text: None })
+                }
+            }))
+        });
+    }
+
+    pub(super) fn login_failed(&mut self, failure: Failure) {
+        self.server().metrics().logins_failed.up();
+        if failure != Failure::Aborted {
+            self.shared.gate.login_failed(Prefix::of(self.peer.ip()), Instant::now());
+        }
+        tracing::info!(reason = %failure, "login failed");
+    }
+
+    pub(super) fn logged_in(&mut self, identity: Identity, mechanism: &'static str) {
+        self.identity = Some(identity);
+        self.mechanism = mechanism;
+        let limits = &self.shared.server.settings().limits;
+        self.framer.set_limits(FramerLimits {
+            element_bytes_max: limits.stanza_bytes_max,
+            elements_max: ELEMENTS_MAX,
+            depth_max: DEPTH_MAX,
+        });
+    }
+
+    pub(super) fn answer_before_auth(&mut self, entry: PreAuthEntry, verb: Verb, stanza: Stanza) {
+        let Some(host) = self.machine.host().cloned() else { return };
+        let call = PreAuthCall {
+            server: Arc::clone(self.server()),
+            host,
+            peer: self.peer.ip(),
+            secured: self.machine.is_secured(),
+            verb,
+            stanza,
+        };
+        self.wait(async move {
+            let answer = register::answer(entry, call).await;
+            Resume::Input(Box::new(Input::Answered(answer)))
+        });
+    }
+
+    pub(super) fn bind(&mut self, resource: Option<String>) {
+        let (Some(identity), Some(host)) = (self.identity.clone(), self.machine.host().cloned()) else {
+            return;
+        };
+        let server = Arc::clone(self.server());
+        let request = bind::BindRequest {
+            identity,
+            host,
+            resource,
+            connected: Connected {
+                peer: self.peer,
+                tls: self.tls.clone(),
+                mechanism: self.mechanism,
+                since_ms: server.now_ms(),
+            },
+            lang: self.machine.lang().map(Into::into),
+        };
+        self.wait(async move { Resume::Bound(bind::bind(&server, request).await) });
+    }
+
+    pub(super) fn bound(&mut self, result: Result<Arc<Session>, StanzaError>, cx: &mut Context<'_>) {
+        match result {
+            Ok(session) => {
+                session.outbox.register(cx.waker());
+                self.span.record("jid", session.jid.as_str());
+                tracing::info!(mechanism = self.mechanism, tls = self.tls.as_deref(), "session bound");
+                self.place = None;
+                let jid = session.jid.clone();
+                self.session = Some(session);
+                self.input(Input::Bound(jid));
+                let deadline = self.deadline();
+                self.timer.as_mut().reset(deadline);
+            }
+            Err(error) => self.input(Input::BindRefused(error)),
+        }
+    }
+}

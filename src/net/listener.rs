@@ -1,0 +1,59 @@
+//! Accepting connections: within the budgets, each in a task of its own.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use crate::connection::{Connection, Shared};
+use crate::gate::Prefix;
+
+/// Connections that the system holds for us while we are busy.
+const BACKLOG: u32 = 4096;
+/// Pause after the system had no descriptor for another connection.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Opens a listening socket. An IPv6 wildcard takes IPv4 too where the system does so.
+///
+/// # Errors
+/// What the system says, e.g. that the port is taken.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // a restart must not wait for connections that linger
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Accepts connections until the task is aborted.
+pub async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    loop {
+        match listener.accept().await {
+            Ok((socket, peer)) => serve(&shared, socket, peer),
+            Err(error) => {
+                // out of descriptors or memory: those who are connected go on
+                tracing::error!(%error, "a connection could not be accepted");
+                tokio::time::sleep(EXHAUSTED_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn serve(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr) {
+    let server = &shared.server;
+    server.metrics().connections.up();
+    let Some(place) = shared.gate.admit(Prefix::of(peer.ip()), &server.settings().limits) else {
+        server.metrics().connections_refused.up();
+        tracing::debug!(%peer, "refused: too many connections before login");
+        return;
+    };
+    // latency over packing: we write in batches ourselves
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "connection lost at once");
+        return;
+    }
+    let span = tracing::info_span!("conn", kind = "c2s", %peer, jid = tracing::field::Empty);
+    tokio::spawn(Connection::new(Arc::clone(shared), socket, peer, place, span).run());
+}

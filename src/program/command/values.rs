@@ -1,0 +1,140 @@
+//! The values of a command's arguments: from the command line, from a file, or asked for. Passwords are never words of
+//! the command line, which every user of the machine can read.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, IsTerminal as _, Read};
+
+use anyhow::{Context as _, bail, ensure};
+use clap::ArgMatches;
+use hearth_core::command::{Arg, ArgKind, Command};
+use zeroize::Zeroizing;
+
+use crate::program::door::protocol::Secret;
+
+/// Lines given to the server at a time: an import is committed in parts of this size.
+const LINES_MAX: usize = 5_000;
+/// Bytes given to the server at a time, so that a part with its frame is a request it takes.
+const PART_BYTES_MAX: usize = 4 << 20;
+/// No password that anybody can type is longer, in bytes.
+const PASSWORD_BYTES_MAX: u64 = 4096;
+
+/// Values of one call.
+type Values = BTreeMap<String, Secret>;
+
+/// The values for each call of the command: one, or several where lines are given in parts.
+///
+/// # Errors
+/// A file cannot be read, or a password was not given.
+pub(super) fn read(command: &Command, matches: &ArgMatches) -> anyhow::Result<Vec<Values>> {
+    let mut values = Values::new();
+    let mut parts = Vec::new();
+    for arg in command.args {
+        match arg.kind {
+            ArgKind::Password => {
+                let password = if matches.get_flag(arg.name) { typed_in(&mut io::stdin().lock())? } else { ask(arg)? };
+                values.insert(arg.name.to_owned(), Secret(password));
+            }
+            ArgKind::Lines => {
+                let file = matches.get_one::<String>(arg.name).map_or("-", String::as_str);
+                parts = split(&file_text(file)?)?.into_iter().map(|part| (arg.name.to_owned(), part)).collect();
+            }
+            ArgKind::Text | ArgKind::Account | ArgKind::Accounts | ArgKind::Jids | ArgKind::Host | ArgKind::Number => {
+                let words: Vec<&str> =
+                    matches.get_many::<String>(arg.name).into_iter().flatten().map(String::as_str).collect();
+                if !words.is_empty() {
+                    values.insert(arg.name.to_owned(), Secret(Zeroizing::new(words.join("\n"))));
+                }
+            }
+        }
+    }
+    if parts.is_empty() {
+        return Ok(vec![values]);
+    }
+    let call = |part: (String, Zeroizing<String>)| {
+        let mut values = values.clone();
+        values.insert(part.0, Secret(part.1));
+        values
+    };
+    Ok(parts.into_iter().map(call).collect())
+}
+
+/// Asks a person twice, without showing what is typed.
+fn ask(arg: &Arg) -> anyhow::Result<Zeroizing<String>> {
+    let flag = format!("--{}-stdin", arg.name);
+    if !io::stdin().is_terminal() {
+        bail!("there is nobody to ask for {}: use {flag} and give it on standard input", arg.help);
+    }
+    let ask = |again: &str| {
+        let typed = rpassword::prompt_password(format!("{}{again}: ", arg.name));
+        typed.map(Zeroizing::new).with_context(|| format!("cannot ask for {}; try {flag}", arg.help))
+    };
+    let first = ask("")?;
+    ensure!(first == ask(" once more")?, "the two differ; nothing was done");
+    Ok(first)
+}
+
+/// The first line of standard input, without its end.
+fn typed_in(input: &mut impl BufRead) -> anyhow::Result<Zeroizing<String>> {
+    let mut line = Zeroizing::new(String::new());
+    input.take(PASSWORD_BYTES_MAX + 2).read_line(&mut line).context("standard input")?;
+    let text = line.trim_end_matches(['\r', '\n']);
+    ensure!(!text.is_empty(), "no password came on standard input");
+    ensure!(text.len() as u64 <= PASSWORD_BYTES_MAX, "what came on standard input is no password");
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+fn file_text(file: &str) -> anyhow::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    match file {
+        "-" => io::stdin().lock().read_to_string(&mut text).context("standard input")?,
+        file => std::fs::File::open(file).and_then(|mut it| it.read_to_string(&mut text)).context(file.to_owned())?,
+    };
+    Ok(text)
+}
+
+/// Cuts text into parts between lines. At least one part, which may be empty.
+fn split(text: &str) -> anyhow::Result<Vec<Zeroizing<String>>> {
+    let mut parts = vec![Zeroizing::new(String::new())];
+    let mut lines = 0;
+    for line in text.lines() {
+        ensure!(line.len() <= PART_BYTES_MAX, "a line has more than {PART_BYTES_MAX} bytes");
+        let full = |part: &Zeroizing<String>| lines == LINES_MAX || part.len() + line.len() >= PART_BYTES_MAX;
+        if parts.last().is_none_or(full) {
+            parts.push(Zeroizing::new(String::new()));
+            lines = 0;
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push_str(line);
+            part.push('\n');
+        }
+        lines += 1;
+    }
+    Ok(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_one_line_of_standard_input() {
+        let read = |text: &str| typed_in(&mut text.as_bytes()).map(|password| password.to_string());
+        assert_eq!(read("secret word\nrest").unwrap(), "secret word");
+        assert_eq!(read("secret\r\n").unwrap(), "secret");
+        assert_eq!(read(" spaces ").unwrap(), " spaces ");
+        assert!(read("\n").is_err() && read("").is_err());
+        assert!(read(&"x".repeat(5_000)).is_err());
+    }
+
+    #[test]
+    fn lines_are_given_in_parts_and_none_is_lost() {
+        let text: String = (0..12_345).map(|n| format!("line {n}\n")).collect();
+        let parts = split(&text).unwrap();
+        assert_eq!(parts.iter().map(|part| part.lines().count()).collect::<Vec<_>>(), [5_000, 5_000, 2_345]);
+        assert_eq!(parts.iter().map(|part| part.as_str()).collect::<String>(), text);
+        let long = format!("{0}\n{0}\n", "x".repeat(PART_BYTES_MAX - 10));
+        assert_eq!(split(&long).unwrap().len(), 2);
+        assert!(split(&"x".repeat(PART_BYTES_MAX + 1)).is_err());
+        assert_eq!(split("").unwrap().len(), 1);
+    }
+}

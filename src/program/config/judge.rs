@@ -1,0 +1,158 @@
+//! What types cannot say: settings that are well-formed and yet cannot be meant.
+
+use std::collections::HashSet;
+
+use hearth_core::host::{HostConfig, Hosts};
+use hearth_core::limits::{PRE_AUTH_STANZA_BYTES_MAX, SESSION_QUEUE_BYTES_MAX};
+use hearth_wire::Jid;
+use tracing_subscriber::EnvFilter;
+
+use super::Config;
+
+/// The largest stanza that may be allowed: several must fit into a session's queue.
+const STANZA_BYTES_MAX: u32 = (SESSION_QUEUE_BYTES_MAX / 2) as u32;
+
+/// A setting that cannot be meant.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Objection {
+    /// The key's path.
+    pub(crate) path: String,
+    /// What is wrong with it.
+    pub(crate) text: String,
+    /// What to do.
+    pub(crate) fix: String,
+}
+
+struct Judge(Vec<Objection>);
+
+/// All objections to a configuration.
+pub(crate) fn judge(config: &Config) -> Vec<Objection> {
+    let mut judge = Judge(Vec::new());
+    judge.admins(config);
+    judge.hosts(&config.host);
+    judge.listeners(config);
+    judge.login(config);
+    judge.limits(config);
+    judge.log(config);
+    judge.0
+}
+
+impl Judge {
+    fn object(&mut self, path: impl Into<String>, text: impl Into<String>, fix: impl Into<String>) {
+        self.0.push(Objection { path: path.into(), text: text.into(), fix: fix.into() });
+    }
+
+    fn admins(&mut self, config: &Config) {
+        for (n, admin) in config.admins.iter().enumerate() {
+            match Jid::parse(admin) {
+                Ok(jid) if jid.local().is_some() && jid.is_bare() => {}
+                _ => self.object(format!("admins[{n}]"), format!("`{admin}` is not an account"), "write user@domain"),
+            }
+        }
+    }
+
+    fn hosts(&mut self, hosts: &[HostConfig]) {
+        if hosts.is_empty() {
+            self.object("host", "no host is named", "add a [[host]] with its domain");
+        }
+        let mut seen = HashSet::new();
+        for (n, host) in hosts.iter().enumerate() {
+            let path = format!("host[{n}].domain");
+            match Hosts::new(std::slice::from_ref(host)) {
+                Err(error) => self.object(path, error.to_string(), "write it as in the part of an address behind the @"),
+                Ok(prepared) if !seen.insert(prepared.first().domain.clone()) => {
+                    self.object(path, format!("host `{}` is named twice", host.domain), "keep one of them");
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+
+    fn listeners(&mut self, config: &Config) {
+        if config.listen.is_empty() {
+            self.object("listen", "no client could connect", "add a [[listen]] with an address");
+        }
+        let mut seen = HashSet::new();
+        for (n, listen) in config.listen.iter().enumerate() {
+            let path = format!("listen[{n}].address");
+            if hearth_net::is_exposed(listen) {
+                let text = format!("clients would talk in plain text over the network on {}", listen.address);
+                self.object(
+                    format!("listen[{n}].starttls"),
+                    text,
+                    "write starttls = \"required\", or plaintext_off_loopback = true if you mean it",
+                );
+            }
+            if listen.address.port() != 0 && !seen.insert(listen.address) {
+                self.object(path, format!("{} is there twice", listen.address), "keep one of them");
+            }
+        }
+    }
+
+    fn login(&mut self, config: &Config) {
+        let login = &config.login;
+        let any = login.plain || login.scram_sha_1 || login.scram_sha_256 || login.scram_sha_512;
+        if !any && !config.host.iter().all(|host| host.anonymous) {
+            self.object("login", "nobody could log in", "set one of the mechanisms to true");
+        }
+    }
+
+    fn limits(&mut self, config: &Config) {
+        let limits = &config.limits;
+        let bytes = PRE_AUTH_STANZA_BYTES_MAX..=STANZA_BYTES_MAX;
+        if !bytes.contains(&limits.stanza_bytes_max) {
+            let text = format!("{} bytes are no limit for a stanza", limits.stanza_bytes_max);
+            let fix = format!("choose from {} to {}", bytes.start(), bytes.end());
+            self.object("limits.stanza_bytes_max", text, fix);
+        }
+        for (name, value) in [
+            ("login_s_max", limits.login_s_max),
+            ("stanza_s_max", limits.stanza_s_max),
+            ("close_s_max", limits.close_s_max),
+            ("connections_before_login_max", limits.connections_before_login_max),
+            ("connections_before_login_per_address_max", limits.connections_before_login_per_address_max),
+            ("sessions_per_account_max", limits.sessions_per_account_max),
+        ] {
+            if value == 0 {
+                self.object(format!("limits.{name}"), "with 0, nobody gets in or stays", "choose at least 1");
+            }
+        }
+    }
+
+    fn log(&mut self, config: &Config) {
+        if let Err(error) = EnvFilter::try_new(&config.log.level) {
+            let fix = "write one of error, warn, info, debug, trace";
+            self.object("log.level", format!("`{}`: {error}", config.log.level), fix);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(toml: &str, paths: &[&str]) {
+        let config: Config = toml::from_str(toml).unwrap();
+        let found: Vec<String> = judge(&config).into_iter().map(|objection| objection.path).collect();
+        assert_eq!(found, paths, "{toml}");
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_objected_to() {
+        check("", &[]);
+        check("admins = ['me@x', 'x', 'me@x/phone']", &["admins[1]", "admins[2]"]);
+        check("host = []", &["host"]);
+        check("[[host]]\ndomain='a b'\n[[host]]\ndomain='x'\n[[host]]\ndomain='X'", &["host[0].domain", "host[2].domain"]);
+        check("listen = []", &["listen"]);
+        check("[[listen]]\naddress='[::]:5222'\nstarttls='off'", &["listen[0].starttls"]);
+        check("[[listen]]\naddress='[::]:5222'\nstarttls='off'\nplaintext_off_loopback=true", &[]);
+        check("[[listen]]\naddress='[::]:5222'\nstarttls='optional'", &["listen[0].starttls"]);
+        check("[[listen]]\naddress='[::1]:5222'\nstarttls='optional'", &[]);
+        check("[[listen]]\naddress='[::]:1'\n[[listen]]\naddress='[::]:1'", &["listen[1].address"]);
+        check("[limits]\nstanza_bytes_max = 9999\nlogin_s_max = 0", &["limits.stanza_bytes_max", "limits.login_s_max"]);
+        check("[limits]\nstanza_bytes_max = 100000000", &["limits.stanza_bytes_max"]);
+        check("[login]\nplain=false\nscram_sha_1=false\nscram_sha_256=false\nscram_sha_512=false", &["login"]);
+        check("[log]\nlevel = 'loud'", &["log.level"]);
+    }
+}

@@ -1,0 +1,144 @@
+//! From files and environment to a configuration that the server may start with.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use hearth_core::module::SetupError;
+use hearth_core::plan::{ConfigSection, Plan};
+use toml::Table;
+
+use super::layer::{self, Layer};
+use super::problem::{Problem, Problems};
+use super::{Config, judge, overrides, paths, unknown};
+use crate::program::modules;
+
+/// Where settings come from. A reload reads the same again.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sources {
+    /// The files, a later one over an earlier one. Empty: looked for in the usual places.
+    pub(crate) files: Vec<PathBuf>,
+    /// The variables of the environment.
+    pub(crate) variables: HashMap<String, String>,
+}
+
+impl Sources {
+    /// These files, and the environment of this process.
+    pub(crate) fn of_process(files: Vec<PathBuf>) -> Self {
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Self { files, variables: variables.collect() }
+    }
+}
+
+/// A configuration without mistakes, and what the modules made of it.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The configuration.
+    pub(crate) config: Config,
+    /// The plan with the modules' settings.
+    pub(crate) plan: Plan,
+    /// The files that were read.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// Reads and judges the configuration.
+///
+/// # Errors
+/// [`Problems`]: everything that was found, with file and line.
+pub(crate) fn load(sources: &Sources) -> Result<Loaded, Problems> {
+    let files = if sources.files.is_empty() { vec![paths::find()?] } else { sources.files.clone() };
+    let mut layers = files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
+    layers.push(overrides::read(sources.variables.clone().into_iter()));
+    let mut config = interpret(&layers)?;
+    let plan = modules::plan(&config.xep).map_err(|error| Problems::from(of_plan(&layers, &error)))?;
+    config.root_at(&base(&files)?);
+    Ok(Loaded { config, plan, files })
+}
+
+fn read(file: &Path) -> Result<Layer, Problems> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Problem::new(Some(name.clone()), format!("cannot be read: {error}"), "name another file with --config")
+    })?;
+    Ok(Layer::parse(&name, &text)?)
+}
+
+/// The directory that relative paths begin at: that of the first file, wherever the server is started.
+fn base(files: &[PathBuf]) -> Result<PathBuf, Problems> {
+    let first = files.first().map(PathBuf::as_path).unwrap_or(Path::new("."));
+    let absolute = std::path::absolute(first)
+        .map_err(|error| Problem::new(None, format!("the current directory: {error}"), "start elsewhere"))?;
+    Ok(absolute.parent().unwrap_or(Path::new("/")).to_owned())
+}
+
+fn interpret(layers: &[Layer]) -> Result<Config, Problems> {
+    let mut table = Table::new();
+    for layer in layers {
+        layer::merge(&mut table, layer.table.clone());
+    }
+    let unknown = unknown_keys(layers, &table);
+    if !unknown.is_empty() {
+        return Err(Problems(unknown));
+    }
+    let config: Config = serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
+        let path = error.path().to_string();
+        Problem::new(layer::place(layers, &path), format!("{path}: {}", error.inner().message()), "")
+    })?;
+    let objections = judge::judge(&config).into_iter().map(|objection| {
+        let place = layer::place(layers, &objection.path);
+        Problem::new(place, format!("{}: {}", objection.path, objection.text), objection.fix)
+    });
+    let objections: Vec<Problem> = objections.collect();
+    if objections.is_empty() { Ok(config) } else { Err(Problems(objections)) }
+}
+
+/// Keys that nobody knows, in our own sections and in those of the modules.
+fn unknown_keys(layers: &[Layer], table: &Table) -> Vec<Problem> {
+    let mut own = table.clone();
+    let xep = own.remove("xep");
+    let mut unknown = unknown::keys(&own, &schemars::schema_for!(Config), "");
+    // without settings no module can object; and if one does, the start will say so
+    let plan = modules::plan(&modules::Sections::new()).ok();
+    let known = plan.as_ref().map_or(&[][..], Plan::config);
+    if let Some(toml::Value::Table(sections)) = &xep {
+        unknown.extend(sections.iter().flat_map(|(name, section)| in_section(name, section, known)));
+    }
+    unknown.into_iter().map(|unknown| to_problem(layers, unknown)).collect()
+}
+
+fn in_section(name: &str, section: &toml::Value, known: &[ConfigSection]) -> Vec<unknown::Unknown> {
+    let path = layer::join("xep", name);
+    match (known.iter().find(|known| known.name == name), section) {
+        (Some(known), toml::Value::Table(section)) => unknown::keys(section, &known.schema, &path),
+        // not a table: the types will say so
+        (Some(_), _) => Vec::new(),
+        (None, _) => {
+            let meant = unknown::nearest(name, known.iter().map(|known| known.name));
+            vec![unknown::Unknown { path, meant }]
+        }
+    }
+}
+
+fn to_problem(layers: &[Layer], unknown: unknown::Unknown) -> Problem {
+    let fix = match unknown.meant {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => "remove it; the shipped config.toml shows all settings".to_owned(),
+    };
+    Problem::new(layer::place(layers, &unknown.path), format!("there is no setting `{}`", unknown.path), fix)
+}
+
+fn of_plan(layers: &[Layer], error: &SetupError) -> Problem {
+    let place = match error {
+        SetupError::Config { section, key, .. } => {
+            let path = layer::join("xep", section);
+            layer::place(layers, &if key.is_empty() { path } else { layer::join(&path, key) })
+        }
+        SetupError::Invalid { module, .. } => layer::place(layers, &layer::join("xep", module)),
+        SetupError::TwoOwners { .. } | SetupError::Missing { .. } | SetupError::Order { .. } => None,
+    };
+    Problem::new(place, error.to_string(), "")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! Looking at a data directory without changing it: for `hearth check`, which may run beside the server.
+
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
+
+use crate::data_dir::{DATABASE, LOCK, at};
+use crate::migrate;
+use crate::sqlite::Engine;
+use crate::{Migrations, OpenError, Options};
+
+/// What a data directory holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Inspection {
+    /// Whether there is a database.
+    pub exists: bool,
+    /// Whether a process has it open, and which, where it has said so.
+    pub held_by: Option<Option<u32>>,
+    /// Owners whose tables the next start will upgrade.
+    pub behind: Vec<&'static str>,
+}
+
+/// Looks at the database in `options.dir`.
+///
+/// # Errors
+/// What would keep a start from opening it: an unreadable file, a damaged or a newer database.
+pub fn inspect(options: &Options, modules: &[Migrations]) -> Result<Inspection, OpenError> {
+    let database = options.dir.join(DATABASE);
+    match fs::metadata(&database) {
+        Ok(file) if file.len() > 0 => {}
+        Ok(_) => return Ok(Inspection::default()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Inspection::default()),
+        Err(error) => return Err(at(&database)(error)),
+    }
+    let held_by = holder(&options.dir.join(LOCK))?;
+    let mut reader = Engine::file(database, options).reader()?;
+    let behind = migrate::behind(&mut reader, modules)?;
+    Ok(Inspection { exists: true, held_by, behind })
+}
+
+fn holder(lock: &Path) -> Result<Option<Option<u32>>, OpenError> {
+    let file = match File::open(lock) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(at(lock)(error)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => {
+            let holder = fs::read_to_string(lock).map_err(at(lock))?;
+            Ok(Some(holder.trim().parse().ok()))
+        }
+        Err(TryLockError::Error(error)) => Err(at(lock)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Store;
+
+    const ONE: Migrations = Migrations { owner: "one", steps: &["CREATE TABLE one (x BIGINT)"] };
+    const MORE: Migrations =
+        Migrations { owner: "one", steps: &["CREATE TABLE one (x BIGINT)", "CREATE TABLE one_b (x BIGINT)"] };
+
+    #[tokio::test]
+    async fn what_is_there_is_told_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { create: true, ..Options::new(dir.path().join("data")) };
+        assert_eq!(inspect(&options, &[ONE]).unwrap(), Inspection::default());
+        assert!(!options.dir.exists());
+        let store = Store::open(&options, &[ONE]).unwrap();
+        let found = inspect(&options, &[ONE]).unwrap();
+        assert_eq!((found.exists, found.held_by), (true, Some(Some(std::process::id()))));
+        store.close().await.unwrap();
+        let found = inspect(&options, &[MORE]).unwrap();
+        assert_eq!(found, Inspection { exists: true, held_by: None, behind: vec!["one"] });
+        drop(Store::open(&options, &[MORE]).unwrap());
+        assert!(matches!(inspect(&options, &[ONE]), Err(OpenError::NewerSchema { found: 2, known: 1, .. })));
+    }
+}

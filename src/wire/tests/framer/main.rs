@@ -1,0 +1,11 @@
+//! The framer, from outside: what it takes, what it refuses and why, what it writes. RFC 6120 §4, §8, §11.
+
+mod breaches;
+mod generator;
+mod limits;
+mod oracle;
+mod properties;
+mod random;
+mod stanzas;
+mod stream;
+mod support;
