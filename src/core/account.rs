@@ -131,6 +131,13 @@ impl AccountState {
         self.resources.iter().filter(|resource| resource.is_available())
     }
 
+    /// Somebody says to be unavailable: directed presence to it is over (RFC 6121 §4.6.1).
+    pub fn forget_directed(&mut self, from: &Jid) {
+        for resource in &mut self.resources {
+            resource.directed.retain(|jid| jid != from && jid.as_str() != from.bare_str());
+        }
+    }
+
     /// Whether `other` may know that this account is there: by subscription, or because it is the account itself.
     pub fn shares_presence_with(&self, own: &str, other: &str) -> bool {
         own == other || self.roster.subscription(other).from

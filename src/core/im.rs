@@ -25,12 +25,26 @@ fn register(m: &mut Registrar<'_>) -> Result<(), SetupError> {
     m.stream_feature(StreamFeature::after_login("ver", ROSTER_VERSIONING));
     m.stream_feature(StreamFeature::after_login("sub", PRE_APPROVAL));
     m.feature(Entity::Server, ns::ROSTER);
+    for on in [Entity::Server, Entity::Own] {
+        m.iq(Verb::Set, on, (ns::BIND, "bind"), bind_again)?;
+        m.iq(Verb::Set, on, (ns::SESSION, "session"), session)?;
+    }
     m.iq(Verb::Get, Entity::Own, (ns::ROSTER, "query"), roster_get)?;
     m.iq(Verb::Set, Entity::Own, (ns::ROSTER, "query"), roster_set)
 }
 
 fn bad_request(text: &str) -> StanzaError {
     StanzaError::new(StanzaCondition::BadRequest).with_text(text)
+}
+
+/// RFC 6120 §7.6.2.2, of a stream that is bound already: one stream, one resource.
+async fn bind_again(_: IqCall) -> IqResult {
+    Err(StanzaError::new(StanzaCondition::NotAllowed))
+}
+
+/// RFC 3921 §3: clients that still ask are told yes; nothing depends on it.
+async fn session(_: IqCall) -> IqResult {
+    Ok(Reply::empty())
 }
 
 /// §2.1.3, §2.2, §2.6: the whole roster, or only what changed since the version the client has.

@@ -15,6 +15,8 @@ pub const DEPTH_MAX: u32 = 100;
 pub const ELEMENTS_MAX: u32 = 20_000;
 /// Failed SASL attempts on one stream (RFC 6120 §6.4.5 asks for 2 to 5).
 pub const SASL_ATTEMPTS_MAX: u8 = 3;
+/// Failed attempts to bind on one stream (RFC 6120 §7.7.3 asks for 5 to 10).
+pub const BIND_ATTEMPTS_MAX: u8 = 10;
 /// A client that cannot keep up may not hold our memory: its queue ends here, and so does its session.
 pub const SESSION_QUEUE_BYTES_MAX: usize = 2 << 20;
 /// Stanzas of one session that are stored but not yet committed: the read window of its stream.
@@ -36,7 +38,7 @@ const _: () = assert!(PRE_AUTH_STANZA_BYTES_MAX >= 10_000);
 const _: () = assert!(SESSION_QUEUE_BYTES_MAX >= 2 * 262_144);
 
 /// What clients may do, how much, and how long the server waits for them.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Largest stanza of a logged-in client, in bytes (10000 at least).

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use hearth_store::{Permit, log};
-use hearth_wire::{ErrorType, Jid, Kind, Stanza, StanzaCondition, StanzaError, ns};
+use hearth_wire::{ErrorType, Jid, Kind, PresenceType, Stanza, StanzaCondition, StanzaError, ns};
 
 use crate::account::{Account, AccountState, Waiting};
 use crate::delivery::{Candidate, Choice, choose};
@@ -53,6 +53,9 @@ pub(crate) fn deliver(
     account.with(|state| {
         if state.removed {
             return Delivery::Bounce(StanzaError::new(StanzaCondition::ServiceUnavailable));
+        }
+        if let (Kind::Presence(PresenceType::Unavailable), Some(from)) = (stanza.kind, &stanza.from) {
+            state.forget_directed(from);
         }
         let stanza = match in_stages(server, account, state, stanza) {
             Ok(stanza) => stanza,

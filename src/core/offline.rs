@@ -44,7 +44,8 @@ pub fn stamp(unix_ms: i64) -> String {
 /// Begins to give a session what waits, if there is anything and nobody is at it.
 pub(crate) fn drain(server: &Arc<Server>, session: &Arc<Session>) {
     let begin = session.account.with(|state| {
-        let wanted = state.log.has_offline && state.log.draining.is_none();
+        let bound = state.resource_of(session.id).is_some();
+        let wanted = bound && state.log.has_offline && state.log.draining.is_none();
         if wanted {
             state.log.draining = Some(session.id);
         }
@@ -118,8 +119,9 @@ fn is_done(account: &Account) -> bool {
 /// returns when the session ends.
 async fn written(session: &Arc<Session>, row: i64) {
     let mut flushed = session.flushed();
-    while session.account.with(|state| state.log.delivered) < row {
-        if flushed.changed().await.is_err() || session.outbox.is_ending() {
+    // a session that ends seals its outbox first and drops the teller then: whichever comes first is seen
+    while !session.outbox.is_ending() && session.account.with(|state| state.log.delivered) < row {
+        if flushed.changed().await.is_err() {
             return;
         }
     }

@@ -92,6 +92,9 @@ fn meet(server: &Arc<Server>, session: &Arc<Session>, contact: &Contact, presenc
     let Some(account) = server.accounts().loaded(contact.jid.as_str()) else { return };
     account.with(|state| {
         if contact.hears {
+            if let (Kind::Presence(PresenceType::Unavailable), Some(from)) = (presence.kind, &presence.from) {
+                state.forget_directed(from);
+            }
             tell(server, state, presence, &contact.jid);
         }
         // both rosters are here and agree; the contact's word decides who may see it

@@ -59,8 +59,6 @@ pub struct Shared {
     pub starttls: StartTls,
     /// Whether TLS begins with the first byte.
     pub direct: bool,
-    /// Whether PLAIN may go unencrypted (loopback only).
-    pub plain_unencrypted: bool,
 }
 
 /// What the connection waits for before it looks at the next frame.
@@ -124,7 +122,6 @@ impl Connection {
         let setup = Setup {
             server: Arc::clone(&shared.server),
             starttls: if shared.direct { StartTls::Off } else { shared.starttls },
-            plain_unencrypted: shared.plain_unencrypted,
         };
         let now = Instant::now();
         let login_s = shared.server.settings().limits.login_s_max;

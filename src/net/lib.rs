@@ -87,7 +87,6 @@ impl Net {
                 gate: Arc::clone(&gate),
                 starttls: listen.starttls,
                 direct: listen.encryption == Encryption::Direct,
-                plain_unencrypted: listen.starttls != StartTls::Required && address.ip().is_loopback(),
             };
             bound.push((listener, Arc::new(shared)));
         }

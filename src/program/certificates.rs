@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use hearth_core::host::Hosts;
 use hearth_core::stream::policy::StartTls;
 use hearth_net::config::{Encryption, ListenConfig};
-use hearth_net::tls::{self, CertificateFiles, Development, DevelopmentError, DevelopmentHost, OpenError, TlsHosts};
+use hearth_net::tls::{
+    self, CertificateFiles, Development, DevelopmentError, DevelopmentHost, OpenError, Problem, TlsHosts,
+};
 use time::OffsetDateTime;
 
 use super::config::Config;
@@ -100,13 +102,7 @@ pub(crate) fn find(config: &Config, hosts: &Hosts, now: OffsetDateTime) -> Resul
 /// # Errors
 /// [`CertificateError`].
 pub(crate) fn open(config: &Config, found: &Certificates, now: OffsetDateTime) -> Result<TlsHosts, CertificateError> {
-    let served = TlsHosts::open(found.files.clone(), now)?;
-    if !may_develop(config)
-        && let Some(host) = served.served().iter().find(|host| host.is_development())
-    {
-        let (host, directory) = (host.domain().to_string(), config.tls.certificates.clone());
-        return Err(CertificateError::Development { host, directory });
-    }
+    check_use(config, found, now)?;
     if config.tls.development && !is_local(&config.listen) {
         tracing::warn!(
             "tls.development is on: clients on the network are shown certificates that they must not trust; for real \
@@ -114,7 +110,31 @@ pub(crate) fn open(config: &Config, found: &Certificates, now: OffsetDateTime) -
             config.tls.certificates.display()
         );
     }
-    Ok(served)
+    Ok(TlsHosts::open(found.files.clone(), now)?)
+}
+
+/// That nobody on the network is shown a development certificate without the configuration saying so.
+///
+/// # Errors
+/// [`CertificateError::Development`].
+pub(crate) fn check_use(
+    config: &Config,
+    found: &Certificates,
+    now: OffsetDateTime,
+) -> Result<(), CertificateError> {
+    if may_develop(config) {
+        return Ok(());
+    }
+    let is_development = |files: &&CertificateFiles| {
+        tls::inspect(files, now).iter().any(|finding| finding.problem == Problem::Development)
+    };
+    match found.files.iter().find(is_development) {
+        Some(files) => {
+            let (host, directory) = (files.domain.clone(), config.tls.certificates.clone());
+            Err(CertificateError::Development { host, directory })
+        }
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

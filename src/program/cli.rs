@@ -176,8 +176,8 @@ mod tests {
         assert_eq!(matches.get_one::<String>("accountjid").unwrap(), "me@x");
         assert!(matches.get_flag("password"));
         let (_, matches) = parse("hearth session kick a@x b@x --reason late").unwrap();
-        let jids: Vec<_> = matches.get_many::<String>("accountjids").unwrap().collect();
-        assert_eq!((jids, matches.get_one::<String>("reason").unwrap().as_str()), (vec!["a@x", "b@x"], "late"));
+        assert_eq!(matches.get_many::<String>("accountjids").unwrap().collect::<Vec<_>>(), ["a@x", "b@x"]);
+        assert_eq!(matches.get_one::<String>("reason").unwrap(), "late");
         let (name, matches) = parse("hearth status --json").unwrap();
         assert!(name == "status" && matches.get_flag("json"));
         assert_eq!(parse("hearth account import").unwrap().1.get_one::<String>("accounts").unwrap(), "-");

@@ -132,8 +132,8 @@ async fn serve(stream: UnixStream, server: &Arc<Server>) -> io::Result<()> {
     let mut reader = BufReader::new(reader);
     loop {
         let mut line = Zeroizing::new(Vec::new());
-        let read = (&mut reader).take(REQUEST_BYTES_MAX + 1).read_until(b'\n', &mut line);
-        let Ok(bytes) = timeout(REQUEST_WAIT, read).await else { return Ok(()) };
+        let mut bounded = (&mut reader).take(REQUEST_BYTES_MAX + 1);
+        let Ok(bytes) = timeout(REQUEST_WAIT, bounded.read_until(b'\n', &mut line)).await else { return Ok(()) };
         if bytes? == 0 {
             return Ok(());
         }

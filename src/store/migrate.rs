@@ -9,6 +9,8 @@ use crate::sqlite::{Engine, Sqlite};
 use crate::{OpenError, Sql, SqlExt, StoreError, snapshot};
 
 /// The steps that lead to the tables of one owner. Its tables and indices begin with its name.
+///
+/// No constraint is DEFERRED: it would fail the commit, and so every job of the group, instead of the one at fault.
 #[derive(Clone, Copy, Debug)]
 pub struct Migrations {
     /// The owner: a module's name.

@@ -13,7 +13,7 @@ use crate::text;
 pub(crate) const ATTRIBUTES_MAX: u32 = 48;
 
 /// A tag's parts as received, still escaped but for the namespaces.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Tag<'a> {
     pub(crate) name: Name<'a>,
     /// All attributes that are no declarations.
@@ -25,7 +25,7 @@ pub(crate) struct Tag<'a> {
 }
 
 /// A name, perhaps with a prefix; both checked to be NCNames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Name<'a> {
     whole: &'a str,
     /// Where the local part begins; 0 without a prefix.
@@ -71,21 +71,30 @@ impl<'a> Name<'a> {
 }
 
 impl<'a> Tag<'a> {
-    /// Splits the inside of a start tag (`name a='b'/`, without the angle brackets).
-    pub(crate) fn parse(inside: &'a str) -> Result<Self, Misbehaved> {
-        let (inside, empty) = match inside.strip_suffix('/') {
-            Some(inside) => (inside, true),
-            None => (inside, false),
+    /// Splits the inside of a start tag (`name a='b'/`, without the angle brackets) into an empty one, which stays where
+    /// it is: it is too large to be handed around.
+    pub(crate) fn read(&mut self, inside: &'a str) -> Result<(), Misbehaved> {
+        let inside = match inside.strip_suffix('/') {
+            Some(inside) => {
+                self.empty = true;
+                inside
+            }
+            None => inside,
         };
         let name_end = inside.bytes().position(is_space).unwrap_or(inside.len());
-        let name = Name::parse(&inside[..name_end])?;
-        let mut tag = Self { name, attributes: SmallVec::new(), declared: SmallVec::new(), empty };
+        self.name = Name::parse(&inside[..name_end])?;
         let mut rest = &inside[name_end..];
         while let Some((attribute, behind)) = next_attribute(rest)? {
-            tag.add(attribute)?;
+            self.add(attribute)?;
             rest = behind;
         }
-        Ok(tag)
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn parse(inside: &'a str) -> Result<Self, Misbehaved> {
+        let mut tag = Self::default();
+        tag.read(inside).map(|()| tag)
     }
 
     fn add(&mut self, attribute: Attribute<'a>) -> Result<(), Misbehaved> {
@@ -179,7 +188,8 @@ mod tests {
     fn a_tag_is_split() {
         let tag = Tag::parse("x:a b = '1'\n\txmlns:x='urn:&amp;x' xml:lang=\"de\" xmlns='' /").unwrap();
         assert_eq!((tag.name.prefix(), tag.name.local(), tag.empty), ("x", "a", true));
-        let attributes: Vec<_> = tag.attributes.iter().map(|a| (a.name.prefix(), a.name.local(), a.value)).collect();
+        let attributes: Vec<_> =
+            tag.attributes.iter().map(|a| (a.name.prefix(), a.name.local(), a.value)).collect();
         assert_eq!(attributes, [("", "b", "1"), ("xml", "lang", "de")]);
         assert_eq!(tag.declared.as_slice(), [("x", "urn:&x".into()), ("", "".into())]);
     }
@@ -187,16 +197,40 @@ mod tests {
     #[test]
     fn what_xml_forbids_is_refused() {
         for inside in [
-            "", " a", "1a", "a:", ":a", ":", "a:b:c", "a b", "a b=", "a b=c", "a b='1'c='2'", "a b='1", "a ='1'",
-            "a b=='1'", "a b='1' '", "a/ b='1'", "a//", "a b='1'/ ", "a b c='1'", "a b:='1'", "a é\u{d7}='1'",
+            "",
+            " a",
+            "1a",
+            "a:",
+            ":a",
+            ":",
+            "a:b:c",
+            "a b",
+            "a b=",
+            "a b=c",
+            "a b='1'c='2'",
+            "a b='1",
+            "a ='1'",
+            "a b=='1'",
+            "a b='1' '",
+            "a/ b='1'",
+            "a//",
+            "a b='1'/ ",
+            "a b c='1'",
+            "a b:='1'",
+            "a é\u{d7}='1'",
         ] {
-            assert!(matches!(Tag::parse(inside), Err(Misbehaved::Tag | Misbehaved::Name)), "{inside:?} was taken");
+            assert!(
+                matches!(Tag::parse(inside), Err(Misbehaved::Tag | Misbehaved::Name)),
+                "{inside:?} was taken"
+            );
         }
     }
 
     #[test]
     fn an_attribute_comes_once() {
-        for inside in ["a b='1' b='2'", "a x:b='1' x:b='2'", "a xmlns='u' xmlns='u'", "a xmlns:x='u' xmlns:x='v'"] {
+        for inside in
+            ["a b='1' b='2'", "a x:b='1' x:b='2'", "a xmlns='u' xmlns='u'", "a xmlns:x='u' xmlns:x='v'"]
+        {
             assert_eq!(Tag::parse(inside).unwrap_err(), Misbehaved::DuplicateAttribute, "{inside:?}");
         }
     }

@@ -8,14 +8,20 @@ use crate::ns;
 use crate::scope::{Names, Root, Scope};
 use crate::stanza::{RawHead, Stanza, StanzaName};
 use crate::text::{self, Place};
-use crate::writer::XmlWriter;
+use crate::writer::{Prefixes, XmlWriter};
 
 /// Room for the content of a usual chat message, so that it is not grown piece by piece.
 const CONTENT_BYTES_USUAL: usize = 384;
 
-/// The written form may be so much longer than the limit for the received one. Escaping costs an honest sender a few
-/// bytes in a hundred; but a long namespace, declared once, could be asked for again by each of many elements.
-const EXPANSION_MAX: usize = 2;
+/// The written form may be so many times as long as the received one …
+const EXPANSION_MAX: usize = 4;
+
+/// … and so much longer. No text needs more: `>` takes four bytes, and most characters one. But a long namespace, declared
+/// once on the stream, could be asked for again by every short stanza.
+const EXPANSION_BYTES_MAX: usize = 1_024;
+
+/// Attributes of a stanza that has all that RFC 6120 §8.1 defines, and its namespace.
+const HEAD_ATTRIBUTES: usize = 6;
 
 #[derive(Debug)]
 enum Head {
@@ -34,8 +40,14 @@ pub(crate) struct Building {
 }
 
 impl Building {
-    /// Begins at the start tag of a first-level element.
-    pub(crate) fn new(tag: &Tag<'_>, root: &Root, content: &'static str) -> Result<Self, Misbehaved> {
+    /// Begins at the start tag of a first-level element, which took so many bytes.
+    pub(crate) fn new(
+        tag: &Tag<'_>,
+        bytes: usize,
+        root: &Root,
+        content: &'static str,
+        limits: &FramerLimits,
+    ) -> Result<Self, Misbehaved> {
         let names = Names { tag, scope: None, root };
         names.check_attributes()?;
         let namespace = names.element()?;
@@ -44,16 +56,18 @@ impl Building {
             Some(name) => Head::Stanza(stanza_head(name, names)?),
             None => Head::Nonza(Box::new(nonza_head(names, namespace)?)),
         };
-        let mut scope = Scope::default();
-        if !tag.empty {
-            scope.enter(tag)?;
-        }
         let writer = XmlWriter::with_capacity(if tag.empty { 0 } else { CONTENT_BYTES_USUAL });
-        Ok(Self { head, scope, writer, elements: 0, bytes: 0 })
+        let mut building = Self { head, scope: Scope::default(), writer, elements: 0, bytes: bytes as u32 };
+        building.count(limits)?;
+        building.check_written(limits)?;
+        if !tag.empty {
+            building.scope.enter(tag)?;
+        }
+        Ok(building)
     }
 
     /// Counts one more element, which is not entered yet.
-    pub(crate) fn count(&mut self, limits: &FramerLimits) -> Result<(), Misbehaved> {
+    fn count(&mut self, limits: &FramerLimits) -> Result<(), Misbehaved> {
         self.elements += 1;
         if self.elements > limits.elements_max {
             return Err(Misbehaved::TooManyElements(limits.elements_max));
@@ -71,7 +85,12 @@ impl Building {
     }
 
     /// A start tag inside.
-    pub(crate) fn start(&mut self, tag: &Tag<'_>, root: &Root, limits: &FramerLimits) -> Result<(), Misbehaved> {
+    pub(crate) fn start(
+        &mut self,
+        tag: &Tag<'_>,
+        root: &Root,
+        limits: &FramerLimits,
+    ) -> Result<(), Misbehaved> {
         self.count(limits)?;
         let names = Names { tag, scope: Some(&self.scope), root };
         names.check_attributes()?;
@@ -103,9 +122,10 @@ impl Building {
     }
 
     fn check_written(&self, limits: &FramerLimits) -> Result<(), Misbehaved> {
-        let max = limits.element_bytes_max;
-        let fits = self.writer.as_str().len() <= (max as usize).saturating_mul(EXPANSION_MAX);
-        if fits { Ok(()) } else { Err(Misbehaved::TooManyBytes(max)) }
+        let extended = if let Head::Stanza(head) = &self.head { head.extended.len() } else { 0 };
+        let max = self.bytes as usize * EXPANSION_MAX + EXPANSION_BYTES_MAX;
+        let fits = self.writer.as_str().len() + extended <= max;
+        if fits { Ok(()) } else { Err(Misbehaved::TooManyBytes(limits.element_bytes_max)) }
     }
 
     /// The result.
@@ -137,12 +157,20 @@ fn write_start(names: Names<'_, '_>, in_stanza: bool, writer: &mut XmlWriter) ->
             "" => writer.attr_canonical("", attribute.name.local(), |out| canonical(value, out))?,
             ns::XML => writer.attr_canonical("xml:", attribute.name.local(), |out| canonical(value, out))?,
             namespace => {
-                attributes += usize::from(writer.attr_ns_declares(namespace, attribute.name.local(), &plain(value)?));
+                attributes +=
+                    usize::from(writer.attr_ns_declares(namespace, attribute.name.local(), &plain(value)?));
             }
         }
     }
-    // what we write must pass where we would read it
-    if attributes > ATTRIBUTES_MAX as usize { Err(Misbehaved::TooManyAttributes(ATTRIBUTES_MAX)) } else { Ok(()) }
+    check_count(attributes)
+}
+
+/// What we write must pass where we would read it.
+fn check_count(attributes: usize) -> Result<(), Misbehaved> {
+    if attributes > ATTRIBUTES_MAX as usize {
+        return Err(Misbehaved::TooManyAttributes(ATTRIBUTES_MAX));
+    }
+    Ok(())
 }
 
 fn canonical(value: &str, out: &mut String) -> Result<(), Misbehaved> {
@@ -157,6 +185,8 @@ fn is_content(namespace: &str) -> bool {
 
 fn stanza_head(name: StanzaName, names: Names<'_, '_>) -> Result<RawHead, Misbehaved> {
     let mut head = RawHead::new(name);
+    let mut prefixes = Prefixes::default();
+    let mut written = HEAD_ATTRIBUTES;
     for attribute in &names.tag.attributes {
         let value = plain(attribute.value)?;
         match (names.attribute(attribute)?, attribute.name.local()) {
@@ -165,10 +195,13 @@ fn stanza_head(name: StanzaName, names: Names<'_, '_>) -> Result<RawHead, Misbeh
             ("", "id") => head.id = Some(value.into()),
             ("", "type") => head.set_type(&value),
             (ns::XML, "lang") => head.lang = Some(value.into()),
-            // RFC 6120 §8.1 defines no others, and what is not defined is not passed on
-            _ => {}
+            ("" | ns::XML, _) => {} // RFC 6120 §8.1 defines no others, and what is not defined is not passed on
+            (namespace, local) => {
+                written += 1 + usize::from(prefixes.attr(&mut head.extended, namespace, local, &value));
+            }
         }
     }
+    check_count(written)?;
     Ok(head)
 }
 

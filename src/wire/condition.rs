@@ -170,9 +170,10 @@ impl StanzaCondition {
             | Self::NotAcceptable
             | Self::PolicyViolation
             | Self::Redirect => ErrorType::Modify,
-            Self::Forbidden | Self::NotAuthorized | Self::RegistrationRequired | Self::SubscriptionRequired => {
-                ErrorType::Auth
-            }
+            Self::Forbidden
+            | Self::NotAuthorized
+            | Self::RegistrationRequired
+            | Self::SubscriptionRequired => ErrorType::Auth,
             Self::RecipientUnavailable
             | Self::RemoteServerTimeout
             | Self::ResourceConstraint
@@ -199,8 +200,9 @@ pub struct StanzaError {
     pub condition: StanzaCondition,
     /// A human-readable explanation in English, if it helps.
     pub text: Option<String>,
-    /// An application-specific condition: canonical XML of one element.
-    pub specific: Option<Payload>,
+    /// An application-specific condition: canonical XML of one element. Boxed, because few have one and every result
+    /// that may be an error has room for it.
+    pub specific: Option<Box<Payload>>,
 }
 
 impl StanzaError {
@@ -225,7 +227,7 @@ impl StanzaError {
     pub fn with_specific(mut self, name: &str, namespace: &str) -> Self {
         let mut writer = XmlWriter::new();
         writer.open(name, namespace).close();
-        self.specific = Some(writer.into_payload());
+        self.specific = Some(Box::new(writer.into_payload()));
         self
     }
 

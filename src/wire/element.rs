@@ -32,7 +32,11 @@ impl Nonza {
 
     /// The character data directly inside, if it holds no elements.
     pub fn text(&self) -> String {
-        if self.payload.children().is_empty() { crate::text::unescape(self.payload.as_str()) } else { String::new() }
+        if self.payload.children().is_empty() {
+            crate::text::unescape(self.payload.as_str())
+        } else {
+            String::new()
+        }
     }
 }
 

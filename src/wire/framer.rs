@@ -19,7 +19,7 @@ use crate::text;
 /// What one first-level element may measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FramerLimits {
-    /// Bytes of one element (or of the stream header) as received; twice as many as written.
+    /// Bytes of one element (or of the stream header) as received. As written it may take four times as many.
     pub element_bytes_max: u32,
     /// Elements in it, itself included.
     pub elements_max: u32,
@@ -201,7 +201,8 @@ impl Framer {
             }
             let rest = &input[at..];
             let max = self.limits.element_bytes_max;
-            let room = max.saturating_sub(self.building.as_ref().map_or(0, |building| building.bytes)) as usize;
+            let room =
+                max.saturating_sub(self.building.as_ref().map_or(0, |building| building.bytes)) as usize;
             // a token is looked for where it may end, so that a limit holds at the same byte however the input is cut
             let Some(token) = self.scan.token(rest.get(..room).unwrap_or(rest))? else {
                 return if rest.len() > room { Err(Misbehaved::TooManyBytes(max)) } else { Ok((at, None)) };
@@ -233,7 +234,9 @@ impl Framer {
 
     fn take(&mut self, token: Token, raw: &str) -> Result<Option<Frame>, Misbehaved> {
         match token {
-            Token::Tag(_) if raw.starts_with("</") => self.end_tag(attribute::trim_end(&raw[2..raw.len() - 1])),
+            Token::Tag(_) if raw.starts_with("</") => {
+                self.end_tag(attribute::trim_end(&raw[2..raw.len() - 1]))
+            }
             Token::Tag(_) => self.start_tag(raw),
             Token::Text(_) => self.text(raw, text::Place::Text),
             Token::CData(_) => self.text(&raw["<![CDATA[".len()..raw.len() - 3], text::Place::CData),
@@ -246,7 +249,8 @@ impl Framer {
         if self.place != Place::Start {
             return Err(Misbehaved::XmlDeclaration);
         }
-        let tag = Tag::parse(inside).map_err(|_| Misbehaved::XmlDeclaration)?;
+        let mut tag = Tag::default();
+        tag.read(inside).map_err(|_| Misbehaved::XmlDeclaration)?;
         let mut parts = tag.attributes.iter().map(|part| (part.name.whole(), part.value)).peekable();
         let version = parts.next_if(|(name, _)| *name == "version");
         let encoding = parts.next_if(|(name, _)| *name == "encoding");
@@ -267,7 +271,8 @@ impl Framer {
     }
 
     fn start_tag(&mut self, raw: &str) -> Result<Option<Frame>, Misbehaved> {
-        let tag = Tag::parse(&raw[1..raw.len() - 1])?;
+        let mut tag = Tag::default();
+        tag.read(&raw[1..raw.len() - 1])?;
         if self.place != Place::Open {
             return self.open(&tag).map(Some);
         }
@@ -275,12 +280,10 @@ impl Framer {
             building.start(&tag, &self.root, &self.limits)?;
             return Ok(None);
         }
-        let mut building = Box::new(Building::new(&tag, &self.root, self.content)?);
-        building.count(&self.limits)?;
+        let building = Box::new(Building::new(&tag, raw.len(), &self.root, self.content, &self.limits)?);
         if building.is_complete() {
             return Ok(Some(building.finish()));
         }
-        building.bytes = raw.len() as u32;
         self.building = Some(building);
         Ok(None)
     }
@@ -319,7 +322,11 @@ impl Framer {
             name: tag.name.local().into(),
             namespace: names.element()?.into(),
             prefix: tag.name.prefix().into(),
-            content: tag.declared.iter().find(|(prefix, _)| prefix.is_empty()).map(|(_, content)| content.to_string()),
+            content: tag
+                .declared
+                .iter()
+                .find(|(prefix, _)| prefix.is_empty())
+                .map(|(_, content)| content.to_string()),
             ..Header::default()
         };
         for attribute in &tag.attributes {

@@ -85,7 +85,9 @@ impl Scan {
         match input.get(2) {
             None => Ok(None),
             Some(b'-') => Err(Misbehaved::Comment),
-            Some(b'[') if begins_alike(input, CDATA) => Ok(self.end(input, CDATA.len(), CDATA_END).map(Token::CData)),
+            Some(b'[') if begins_alike(input, CDATA) => {
+                Ok(self.end(input, CDATA.len(), CDATA_END).map(Token::CData))
+            }
             Some(b'[') => Err(Misbehaved::Tag),
             Some(_) => Err(Misbehaved::Doctype),
         }
@@ -144,7 +146,8 @@ mod tests {
         assert_eq!(check("<![CDATA[]>]]>b"), Ok(Some(Token::CData(14))));
         assert_eq!(check("<?xml version='1.0'?>"), Ok(Some(Token::Declaration(21))));
         assert_eq!(check("<?xml\t?>"), Ok(Some(Token::Declaration(8))));
-        for incomplete in ["<", "<a b='", "text", "<!", "<![CDATA", "<![CDATA[]]", "<?xm", "<?xml", "<?xml ?"] {
+        for incomplete in ["<", "<a b='", "text", "<!", "<![CDATA", "<![CDATA[]]", "<?xm", "<?xml", "<?xml ?"]
+        {
             assert_eq!(check(incomplete), Ok(None), "{incomplete}");
         }
     }

@@ -19,7 +19,8 @@ pub(crate) struct Root {
 impl Root {
     /// Keeps what the tag declares.
     pub(crate) fn of(tag: &Tag<'_>) -> Self {
-        let bindings = tag.declared.iter().map(|(prefix, namespace)| (known(prefix), known(namespace))).collect();
+        let bindings =
+            tag.declared.iter().map(|(prefix, namespace)| (known(prefix), known(namespace))).collect();
         Self { name: known(tag.name.whole()), bindings }
     }
 
@@ -31,7 +32,10 @@ impl Root {
 
 /// The text itself, or our own copy of what every stream says.
 fn known(text: &str) -> Cow<'static, str> {
-    match ["", "stream", "stream:stream", ns::STREAM, ns::CLIENT, ns::SERVER].into_iter().find(|known| *known == text) {
+    match ["", "stream", "stream:stream", ns::STREAM, ns::CLIENT, ns::SERVER]
+        .into_iter()
+        .find(|known| *known == text)
+    {
         Some(known) => known.into(),
         None => text.to_owned().into(),
     }
@@ -53,9 +57,9 @@ struct Binding {
 pub(crate) struct Scope {
     bindings: Vec<Binding>,
     /// Names of the open tags as received, one after the other.
-    names: SmallVec<[u8; 64]>,
+    names: SmallVec<[u8; 32]>,
     /// Where each name ends.
-    ends: SmallVec<[u32; 8]>,
+    ends: SmallVec<[u32; 4]>,
 }
 
 impl Scope {
@@ -95,7 +99,11 @@ impl Scope {
     }
 
     fn find(&self, prefix: &str) -> Option<&str> {
-        self.bindings.iter().rev().find(|binding| same(&binding.prefix, prefix)).map(|binding| &*binding.namespace)
+        self.bindings
+            .iter()
+            .rev()
+            .find(|binding| same(&binding.prefix, prefix))
+            .map(|binding| &*binding.namespace)
     }
 }
 

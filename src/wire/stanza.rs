@@ -141,6 +141,8 @@ pub struct Stanza {
     pub to: Option<Jid>,
     /// `xml:lang`.
     pub lang: Option<Box<str>>,
+    /// Attributes of other namespaces (RFC 6120 §8.4), in canonical form with a leading space.
+    pub extended: Option<Box<str>>,
     /// The content.
     pub payload: Arc<Payload>,
 }
@@ -195,6 +197,8 @@ pub(crate) struct RawHead {
     name: StanzaName,
     pub(crate) id: Option<Box<str>>,
     pub(crate) lang: Option<Box<str>>,
+    /// Attributes of other namespaces, in canonical form with a leading space.
+    pub(crate) extended: String,
     /// The type, if a known one was given.
     kind: Option<Kind>,
     from: Option<Jid>,
@@ -204,7 +208,16 @@ pub(crate) struct RawHead {
 
 impl RawHead {
     pub(crate) fn new(name: StanzaName) -> Self {
-        Self { name, id: None, lang: None, kind: None, from: None, to: None, flaw: None }
+        Self {
+            name,
+            id: None,
+            lang: None,
+            extended: String::new(),
+            kind: None,
+            from: None,
+            to: None,
+            flaw: None,
+        }
     }
 
     pub(crate) fn set_to(&mut self, value: &str) {
@@ -220,7 +233,9 @@ impl RawHead {
     pub(crate) fn set_type(&mut self, value: &str) {
         self.kind = match self.name {
             // RFC 6121 §5.2.2: an unknown type is handled as normal
-            StanzaName::Message => Some(Kind::Message(MessageType::parse(value).unwrap_or(MessageType::Normal))),
+            StanzaName::Message => {
+                Some(Kind::Message(MessageType::parse(value).unwrap_or(MessageType::Normal)))
+            }
             // available is the absence of a type, not the empty one
             StanzaName::Presence if value.is_empty() => None,
             StanzaName::Presence => PresenceType::parse(value).map(Kind::Presence),
@@ -237,7 +252,7 @@ impl RawHead {
 impl Stanza {
     /// A stanza without addresses.
     pub fn new(kind: Kind, payload: Payload) -> Self {
-        Self { kind, id: None, from: None, to: None, lang: None, payload: Arc::new(payload) }
+        Self { kind, id: None, from: None, to: None, lang: None, extended: None, payload: Arc::new(payload) }
     }
 
     pub(crate) fn read(mut head: RawHead, payload: Payload) -> (Self, Option<Flaw>) {
@@ -253,8 +268,9 @@ impl Stanza {
         if let Kind::Iq(kind) = kind {
             head.note(iq_flaw(kind, head.id.as_deref(), payload.children().len()));
         }
-        let RawHead { id, lang, from, to, flaw, .. } = head;
-        (Self { kind, id, from, to, lang, payload: Arc::new(payload) }, flaw)
+        let RawHead { id, lang, extended, from, to, flaw, .. } = head;
+        let extended = (!extended.is_empty()).then(|| extended.into_boxed_str());
+        (Self { kind, id, from, to, lang, extended, payload: Arc::new(payload) }, flaw)
     }
 
     /// An iq that answers this one: addresses swapped, same id (RFC 6120 §8.2.3).
@@ -265,6 +281,7 @@ impl Stanza {
             from: self.to.clone(),
             to: self.from.clone(),
             lang: None,
+            extended: None,
             payload: Arc::new(payload),
         }
     }
@@ -276,9 +293,17 @@ impl Stanza {
             return None;
         }
         let mut writer = XmlWriter::with_capacity(self.payload.as_str().len() + 160);
-        writer.payload(&self.payload);
+        // an iq error holds at most one child besides the error (§8.2.3): what was sent with more is not mirrored
+        if !matches!(self.kind, Kind::Iq(_)) || self.payload.children().len() == 1 {
+            writer.payload(&self.payload);
+        }
         error.write(&mut writer);
-        Some(self.reply(self.kind.as_error(), writer.into_payload()))
+        let mut bounced = self.reply(self.kind.as_error(), writer.into_payload());
+        if matches!(self.kind, Kind::Iq(_)) {
+            // an iq that came without an id is answered with an empty one: an iq has an id (§8.2.3)
+            bounced.id.get_or_insert_default();
+        }
+        Some(bounced)
     }
 
     /// The type, if it is a message.
@@ -320,6 +345,7 @@ impl Stanza {
         if let Some(lang) = &self.lang {
             attr("xml:lang", lang);
         }
+        out.push_str(self.extended.as_deref().unwrap_or_default());
         if self.payload.as_str().is_empty() {
             out.push_str("/>");
             return;
@@ -333,7 +359,7 @@ impl Stanza {
 
     /// About how many bytes it takes in memory and on the wire (for bounded queues).
     pub fn weight_bytes(&self) -> usize {
-        self.payload.as_str().len() + 192
+        self.payload.as_str().len() + self.extended.as_deref().map_or(0, str::len) + 192
     }
 }
 

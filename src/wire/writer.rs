@@ -17,12 +17,17 @@ struct Span {
 }
 
 impl Span {
-    fn new(start: usize, end: usize) -> Self {
-        Self { start: start as u32, end: end as u32 }
+    /// Appends a namespace and remembers where.
+    fn escaped(namespace: &str, out: &mut String) -> Self {
+        let start = out.len() as u32;
+        text::escape(namespace, Place::Attribute, out);
+        Self { start, end: out.len() as u32 }
     }
 
-    fn of(self, text: &str) -> &str {
-        text.get(self.start as usize..self.end as usize).unwrap_or_default()
+    /// Whether it is this namespace. What is written is escaped: with an `&` in it, equal text would not mean an equal
+    /// namespace, and it is not taken for one.
+    fn is(self, namespace: &str, out: &str) -> bool {
+        out.get(self.start as usize..self.end as usize) == Some(namespace) && !namespace.contains('&')
     }
 }
 
@@ -39,11 +44,11 @@ struct Open {
 #[derive(Debug, Default)]
 pub struct XmlWriter {
     out: String,
-    open: SmallVec<[Open; 8]>,
+    open: SmallVec<[Open; 4]>,
     children: Children,
     in_tag: bool,
-    /// Namespaces that the tag just opened gave prefixes to, in their order: `n0`, `n1` …
-    prefixed: SmallVec<[Span; 1]>,
+    /// Of the tag just opened.
+    prefixes: Prefixes,
 }
 
 impl XmlWriter {
@@ -65,21 +70,19 @@ impl XmlWriter {
 
     /// The same; answers whether the namespace was declared.
     pub(crate) fn open_declares(&mut self, name: &str, namespace: &str) -> bool {
-        let inherited = self.open.last().and_then(|open| open.namespace);
+        let inherited =
+            self.open.last().and_then(|open| open.namespace).filter(|at| at.is(namespace, &self.out));
         self.begin(name);
-        // what is written is escaped: with an `&` in it, equal text would not mean an equal namespace
-        let same = |span: &Span| span.of(&self.out) == namespace && !namespace.contains('&');
-        let declared_above = inherited.filter(same);
-        let namespace_at = declared_above.unwrap_or_else(|| {
+        let at = inherited.unwrap_or_else(|| {
             self.out.push_str(DECLARATION);
-            let start = self.out.len();
-            text::escape(namespace, Place::Attribute, &mut self.out);
-            let end = self.out.len();
+            let at = Span::escaped(namespace, &mut self.out);
             self.out.push('\'');
-            Span::new(start, end)
+            at
         });
-        self.set_namespace(namespace_at);
-        declared_above.is_none()
+        if let Some(open) = self.open.last_mut() {
+            open.namespace = Some(at);
+        }
+        inherited.is_none()
     }
 
     /// Opens an element of the content namespace. Only at the outermost level or inside another such element.
@@ -101,13 +104,7 @@ impl XmlWriter {
         self.out.push('<');
         self.out.push_str(name);
         self.in_tag = true;
-        self.prefixed.clear();
-    }
-
-    fn set_namespace(&mut self, at: Span) {
-        if let Some(open) = self.open.last_mut() {
-            open.namespace = Some(at);
-        }
+        self.prefixes.0.clear();
     }
 
     /// Adds an attribute to the element just opened. `name` is `xml:lang` or has no prefix.
@@ -134,28 +131,13 @@ impl XmlWriter {
 
     /// The same; answers whether a prefix was declared.
     pub(crate) fn attr_ns_declares(&mut self, namespace: &str, name: &str, value: &str) -> bool {
-        let known = self.prefixed.iter().position(|span| span.of(&self.out) == namespace && !namespace.contains('&'));
-        let number = known.unwrap_or(self.prefixed.len());
-        let prefix = format!("n{number}:");
-        if known.is_none() {
-            self.attr_start("xmlns:", prefix.trim_end_matches(':'));
-            let start = self.out.len();
-            text::escape(namespace, Place::Attribute, &mut self.out);
-            self.prefixed.push(Span::new(start, self.out.len()));
-            self.out.push('\'');
-        }
-        self.attr_start(&prefix, name);
-        text::escape(value, Place::Attribute, &mut self.out);
-        self.out.push('\'');
-        known.is_none()
+        debug_assert!(self.in_tag);
+        self.prefixes.attr(&mut self.out, namespace, name, value)
     }
 
     fn attr_start(&mut self, prefix: &str, name: &str) {
         debug_assert!(self.in_tag);
-        self.out.push(' ');
-        self.out.push_str(prefix);
-        self.out.push_str(name);
-        self.out.push_str("='");
+        attr_start(prefix, name, &mut self.out);
     }
 
     /// Adds an attribute whose value `write` appends in canonical form. `prefix` is empty or `xml:`.
@@ -244,6 +226,35 @@ impl XmlWriter {
     }
 }
 
+/// Namespaces that one tag gave prefixes to, in their order: `n0`, `n1` …
+#[derive(Debug, Default)]
+pub(crate) struct Prefixes(SmallVec<[Span; 1]>);
+
+impl Prefixes {
+    /// Appends an attribute to the tag's text, and the declaration of its namespace if it was the first of it; answers
+    /// whether it was.
+    pub(crate) fn attr(&mut self, out: &mut String, namespace: &str, name: &str, value: &str) -> bool {
+        let known = self.0.iter().position(|span| span.is(namespace, out));
+        let prefix = format!("n{}:", known.unwrap_or(self.0.len()));
+        if known.is_none() {
+            attr_start("xmlns:", prefix.trim_end_matches(':'), out);
+            self.0.push(Span::escaped(namespace, out));
+            out.push('\'');
+        }
+        attr_start(&prefix, name, out);
+        text::escape(value, Place::Attribute, out);
+        out.push('\'');
+        known.is_none()
+    }
+}
+
+fn attr_start(prefix: &str, name: &str, out: &mut String) {
+    out.push(' ');
+    out.push_str(prefix);
+    out.push_str(name);
+    out.push_str("='");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,7 +262,14 @@ mod tests {
     #[test]
     fn namespaces_are_declared_only_where_they_change() {
         let mut w = XmlWriter::new();
-        w.open("query", "urn:a").attr("v", "1'2").open("item", "urn:a").close().open("x", "urn:b").text("<").close().close();
+        w.open("query", "urn:a")
+            .attr("v", "1'2")
+            .open("item", "urn:a")
+            .close()
+            .open("x", "urn:b")
+            .text("<")
+            .close()
+            .close();
         assert_eq!(w.as_str(), "<query xmlns='urn:a' v='1&apos;2'><item/><x xmlns='urn:b'>&lt;</x></query>");
         let payload = w.into_payload();
         let child = payload.children()[0];
@@ -261,8 +279,16 @@ mod tests {
     #[test]
     fn content_elements_carry_no_namespace_but_foreign_children_do() {
         let mut w = XmlWriter::new();
-        w.open("forwarded", "urn:f").open("message", "jabber:client").open("body", "jabber:client").close().close().close();
-        assert_eq!(w.as_str(), "<forwarded xmlns='urn:f'><message xmlns='jabber:client'><body/></message></forwarded>");
+        w.open("forwarded", "urn:f")
+            .open("message", "jabber:client")
+            .open("body", "jabber:client")
+            .close()
+            .close()
+            .close();
+        assert_eq!(
+            w.as_str(),
+            "<forwarded xmlns='urn:f'><message xmlns='jabber:client'><body/></message></forwarded>"
+        );
         let mut w = XmlWriter::new();
         w.open_content("body").text("hi").close().open_content("thread").close();
         assert_eq!(w.as_str(), "<body>hi</body><thread/>");
@@ -285,9 +311,6 @@ mod tests {
     fn a_namespace_is_not_taken_for_the_escaped_form_of_another() {
         let mut w = XmlWriter::new();
         w.open("a", "u&v").open("b", "u&amp;v").open("c", "u&amp;v").close().close().close();
-        assert_eq!(
-            w.as_str(),
-            "<a xmlns='u&amp;v'><b xmlns='u&amp;amp;v'><c xmlns='u&amp;amp;v'/></b></a>"
-        );
+        assert_eq!(w.as_str(), "<a xmlns='u&amp;v'><b xmlns='u&amp;amp;v'><c xmlns='u&amp;amp;v'/></b></a>");
     }
 }

@@ -5,6 +5,8 @@
 
 use hearth_core::module::Module;
 
+#[cfg(test)]
+mod testing;
 pub mod vocab;
 
 macro_rules! xeps {
@@ -17,5 +19,15 @@ macro_rules! xeps {
 }
 
 xeps! {
-    xep0050_adhoc,
+    xep0203_delay,
+    xep0030_disco,
+    xep0115_caps,
+    xep0092_version,
+    xep0199_ping,
+    xep0202_time,
+    xep0012_last,
+    xep0160_offline,
+    xep0077_register,
+    xep0049_private,
+    xep0440_sasl_channel_binding,
 }

@@ -19,7 +19,7 @@ use self::diary::{Diary, Parting, Said};
 use crate::vocab::access;
 
 /// Remembers and answers.
-pub const MODULE: Module = Module {
+pub(crate) const MODULE: Module = Module {
     name: "last",
     xeps: &[Xep { number: 12, version: "2.0", support: Support::Complete, title: "Last Activity" }],
     needs: &["disco"],

@@ -14,7 +14,7 @@ use hearth_core::disco::{NodeInfo, NodeItem};
 use hearth_core::event::Event;
 use hearth_core::iq::{Entity, IqCall, IqResult, Reply, Verb};
 use hearth_core::module::{Identity, Module, Registrar, SetupError, Support, Xep};
-use hearth_wire::{Payload, StanzaCondition, StanzaError};
+use hearth_wire::{StanzaCondition, StanzaError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ use self::contact::Contact;
 use crate::vocab::{access, disco};
 
 /// Answers what there is.
-pub const MODULE: Module = Module {
+pub(crate) const MODULE: Module = Module {
     name: "disco",
     xeps: &[
         Xep { number: 30, version: "2.5.0", support: Support::Complete, title: "Service Discovery" },

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Keeps private documents.
-pub const MODULE: Module = Module {
+pub(crate) const MODULE: Module = Module {
     name: "private",
     xeps: &[Xep { number: 49, version: "1.2", support: Support::Complete, title: "Private XML Storage" }],
     needs: &["disco"],

@@ -28,7 +28,7 @@ use self::rate::Rate;
 use self::request::{Fields, Request};
 
 /// Registers, changes, removes.
-pub const MODULE: Module = Module {
+pub(crate) const MODULE: Module = Module {
     name: "register",
     xeps: &[Xep { number: 77, version: "2.4", support: Support::Complete, title: "In-Band Registration" }],
     needs: &["disco"],

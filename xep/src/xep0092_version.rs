@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Says which server this is.
-pub const MODULE: Module = Module {
+pub(crate) const MODULE: Module = Module {
     name: "version",
     xeps: &[Xep { number: 92, version: "1.1", support: Support::Complete, title: "Software Version" }],
     needs: &["disco"],

@@ -22,7 +22,7 @@ use crate::vocab::data_form::{DataForm, FORM_TYPE};
 use crate::vocab::disco;
 
 /// Tells the hash.
-pub const MODULE: Module = Module {
+pub(crate) const MODULE: Module = Module {
     name: "caps",
     xeps: &[Xep { number: 115, version: "1.6.0", support: Support::Complete, title: "Entity Capabilities" }],
     needs: &["disco"],

@@ -13,7 +13,7 @@ use hearth_wire::{Child, MessageType, Payload, Stanza, StanzaCondition, StanzaEr
 use crate::vocab::hints;
 
 /// Keeps messages.
-pub const MODULE: Module = Module {
+pub(crate) const MODULE: Module = Module {
     name: "offline",
     xeps: &[
         Xep {

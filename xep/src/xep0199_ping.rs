@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::vocab::access;
 
 /// Asks and answers.
-pub const MODULE: Module = Module {
+pub(crate) const MODULE: Module = Module {
     name: "ping",
     xeps: &[Xep { number: 199, version: "2.0.1", support: Support::Complete, title: "XMPP Ping" }],
     needs: &["disco"],
@@ -75,7 +75,6 @@ fn ask(session: &Session) -> Stanza {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::testing::Scene;
 
     const PING: &str = "<ping xmlns='urn:xmpp:ping'/>";

@@ -6,7 +6,7 @@ use hearth_core::offline::stamp;
 use hearth_wire::XmlWriter;
 
 /// Tells the time.
-pub const MODULE: Module = Module {
+pub(crate) const MODULE: Module = Module {
     name: "time",
     xeps: &[Xep { number: 202, version: "2.0", support: Support::Complete, title: "Entity Time" }],
     needs: &["disco"],

@@ -11,7 +11,7 @@ use hearth_wire::{Child, Payload};
 use crate::vocab::delay;
 
 /// Marks what waited.
-pub const MODULE: Module = Module {
+pub(crate) const MODULE: Module = Module {
     name: "delay",
     xeps: &[Xep { number: 203, version: "2.0", support: Support::Complete, title: "Delayed Delivery" }],
     needs: &[],

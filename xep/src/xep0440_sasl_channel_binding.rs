@@ -8,7 +8,7 @@ use hearth_core::stream::feature::{FeatureContext, StreamFeature};
 use hearth_wire::{Payload, XmlWriter};
 
 /// Tells the channel bindings.
-pub const MODULE: Module = Module {
+pub(crate) const MODULE: Module = Module {
     name: "sasl_channel_binding",
     xeps: &[Xep {
         number: 440,

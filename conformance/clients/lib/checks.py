@@ -1,9 +1,7 @@
 """Checks of a client: one line for each, a summary in the last line, an exit code."""
 
-import asyncio
 import contextlib
 import secrets
-import sys
 
 # How long anything may take that a check waits for; nothing takes as long unless it is broken.
 DEADLINE_S = 15
@@ -13,29 +11,36 @@ class Failed(Exception):
     """What was expected, and what came instead."""
 
 
+class CannotGoOn(Exception):
+    """A check failed that all that follows builds upon."""
+
+
 class Checks:
     def __init__(self):
         self.passed = 0
         self.failed = 0
 
     @contextlib.contextmanager
-    def check(self, what):
-        """One check: passed when its block ends, failed when it raises. `detail.append` adds to the line."""
+    def check(self, what, needed=False):
+        """One check: passed when its block ends, failed when it raises. `detail.append` adds to the line.
+
+        One that is `needed` for all that follows raises `CannotGoOn` when it fails.
+        """
         detail = []
         try:
             yield detail
         except Exception as error:
             self.failed += 1
-            why = str(error) or type(error).__name__
-            if isinstance(error, (asyncio.TimeoutError, TimeoutError)):
-                why = f"nothing for {DEADLINE_S} s {why}"
+            why = str(error) if isinstance(error, Failed) else f"{type(error).__name__}: {error}"
             self._tell("FAILED", what, why)
+            if needed:
+                raise CannotGoOn from None
         else:
             self.passed += 1
             self._tell("passed", what, ", ".join(str(part) for part in detail))
 
-    def story_broke_off(self, story, error):
-        """A story cannot go on, for example because nobody can log in any more."""
+    def broke_off(self, story, error):
+        """A story ended with an error outside of any check."""
         self.failed += 1
         self._tell("FAILED", f"{story} broke off", f"{type(error).__name__}: {error}")
 
@@ -64,9 +69,3 @@ def equal(got, wanted, what="got"):
 def fresh_name(name):
     """A user name that no earlier run has taken."""
     return f"{name}-{secrets.token_hex(4)}"
-
-
-def cannot_run(why):
-    """Ends with the exit code that means: this client cannot run here."""
-    print(f"cannot run: {why}", file=sys.stderr)
-    sys.exit(77)

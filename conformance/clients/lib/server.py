@@ -37,7 +37,7 @@ class Server:
         return cls(host, int(port), int(tls_port), domain, cache, certificate)
 
     def trust(self):
-        """A TLS context that trusts the certificate of the direct TLS port and no other, and checks its names.
+        """A TLS context that trusts the certificate of the direct TLS port, no other, and checks its names.
 
         It is self-signed or made by a development CA that nobody knows: so it is pinned, as a user would do.
         """
@@ -50,6 +50,6 @@ def _certificate(host, port, domain):
     unchecked = ssl.create_default_context()
     unchecked.check_hostname = False
     unchecked.verify_mode = ssl.CERT_NONE
-    with socket.create_connection((host, port), DEADLINE_S) as plain:
-        with unchecked.wrap_socket(plain, server_hostname=domain) as secured:
-            return ssl.DER_cert_to_PEM_cert(secured.getpeercert(binary_form=True))
+    plain = socket.create_connection((host, port), DEADLINE_S)
+    with unchecked.wrap_socket(plain, server_hostname=domain) as secured:
+        return ssl.DER_cert_to_PEM_cert(secured.getpeercert(binary_form=True))

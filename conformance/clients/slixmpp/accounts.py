@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 
-from checks import DEADLINE_S, equal, expect
+from checks import DEADLINE_S, Failed, equal, expect
 from client import Refused, condition
 
 SCRAM = ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1"]
@@ -12,13 +12,13 @@ SCRAM = ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1"]
 async def register(world):
     """XEP-0077 on the stream that is not authenticated yet, as slixmpp does it; then the login."""
     for user in (world.romeo, world.juliet):
-        with world.check(f"{user.name} registers over STARTTLS and logs in") as detail:
+        with world.check(f"{user.name} registers over STARTTLS and logs in", needed=True) as detail:
             client = user.client("first", registers=True)
             client.add_event_handler("register", _fill_in(client))
             await client.log_in()
-            detail.append(client.plugin["feature_mechanisms"].mech.name)
-            detail.append(client.socket.version())
-            expect(client.plugin["feature_mechanisms"].mech.name.startswith("SCRAM-"), "logged in without SCRAM")
+            mechanism = client.plugin["feature_mechanisms"].mech.name
+            detail.extend([mechanism, client.socket.version()])
+            expect(mechanism.startswith("SCRAM-"), "logged in without SCRAM")
             equal(client.boundjid.full, f"{user.jid}/first", "bound")
             await client.log_out()
     with world.check("a name that is taken is refused"):
@@ -61,7 +61,7 @@ async def log_in_every_way(world):
                     detail.append(client.plugin["feature_mechanisms"].mech.name)
     with world.check("a wrong password is refused"):
         await _refused(world.romeo, "wrong")
-    with world.check("two resources are logged in at once, a third takes over the first's name or gets another"):
+    with world.check("two resources at once; a third of the same name replaces one or gets another name"):
         async with world.romeo.online("orchard") as orchard, world.romeo.online("balcony"):
             third = await world.romeo.client("orchard").log_in()
             await third.settle()
@@ -78,7 +78,8 @@ async def change_password(world):
     before, after = world.romeo.password, "a new one, with  spaces and ½"
     with world.check("the password is changed"):
         async with world.romeo.online("here") as client:
-            await client.plugin["xep_0077"].change_password(after, jid=world.server.domain, timeout=DEADLINE_S)
+            plugin = client.plugin["xep_0077"]
+            await plugin.change_password(after, jid=world.server.domain, timeout=DEADLINE_S)
             await client.settle()
     world.romeo.password = after
     with world.check("login with the new password"):
@@ -120,4 +121,4 @@ async def _refused(user, password):
         equal(str(refused), "not-authorized", "refused with")
     else:
         await client.log_out()
-        raise AssertionError("logged in")
+        raise Failed("logged in")

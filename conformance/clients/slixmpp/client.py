@@ -10,10 +10,12 @@ from slixmpp.stanza import Iq, Message, Presence
 
 from checks import DEADLINE_S, Failed, expect
 
-PLUGINS = [
-    "xep_0004", "xep_0012", "xep_0030", "xep_0049", "xep_0050", "xep_0077", "xep_0085", "xep_0092", "xep_0115",
-    "xep_0128", "xep_0191", "xep_0199", "xep_0202", "xep_0203", "xep_0280",
-]  # fmt: skip
+# The XEPs that the client knows.
+NUMBERS = ["0004", "0012", "0030", "0049", "0077", "0085", "0092", "0115", "0128", "0199", "0202", "0203"]
+
+
+# All clients of this run: slixmpp must not be collected while its tasks still wait.
+_KEPT = []
 
 
 class Refused(Failed):
@@ -31,13 +33,14 @@ class Client(ClientXMPP):
         self.enable_direct_tls, self.enable_starttls = direct, not direct
         # Subscriptions are answered by the stories, not by the library.
         self.auto_authorize, self.auto_subscribe = None, False
-        for plugin in PLUGINS:
-            self.register_plugin(plugin, {"create_account": registers} if plugin == "xep_0077" else None)
+        for number in NUMBERS:
+            self.register_plugin(f"xep_{number}", {"create_account": registers} if number == "0077" else None)
         self.inbox = []
         self.stream_errors = []
         self._arrived = asyncio.Event()
         self._outcome = None
         self._refusal = None
+        _KEPT.append(self)
         self._transcript = server.cache / "transcript.log"
         self.add_filter("in", self._keep)
         self.add_event_handler("session_start", lambda _: self._came_to(None))
@@ -46,7 +49,7 @@ class Client(ClientXMPP):
             self.add_event_handler(event, self._did_not_get_in)
         self.add_event_handler("stream_error", self.stream_errors.append)
 
-    # --- in and out -------------------------------------------------------------------------------------------
+    # --- in and out -------------------------------------------------------------------------------
 
     async def log_in(self, presence=True):
         """Connects, secures, authenticates, binds; asks for the roster and says that we are here."""
@@ -77,7 +80,7 @@ class Client(ClientXMPP):
         if self.is_connected():
             await self.wait_until("disconnected", DEADLINE_S)
 
-    # --- what came --------------------------------------------------------------------------------------------
+    # --- what came --------------------------------------------------------------------------------
 
     async def next(self, what, wanted, *, leave=False):
         """Takes the first stanza that is wanted out of the inbox (or leaves it there), waiting for it."""
@@ -94,7 +97,7 @@ class Client(ClientXMPP):
 
         try:
             return await asyncio.wait_for(find(), DEADLINE_S)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             had = " ".join(str(stanza) for stanza in self.inbox) or "nothing"
             raise Failed(f"{self.boundjid}: no {what} within {DEADLINE_S} s, but {had}") from None
 
@@ -114,7 +117,7 @@ class Client(ClientXMPP):
         return [stanza for stanza in self.inbox if stanza.name == "message"]
 
     async def roster_push(self, jid, subscription=None):
-        """The next roster push about a contact (with that subscription; pushes on the way there are skipped)."""
+        """The next roster push about a contact; with `subscription`, those on the way to it are skipped."""
         jid = str(jid)
 
         def about(stanza):
@@ -145,7 +148,7 @@ class Client(ClientXMPP):
         self.event("roster_update", answer)
         return came
 
-    # --- what slixmpp calls -----------------------------------------------------------------------------------
+    # --- what slixmpp calls -----------------------------------------------------------------------
 
     def send_raw(self, data):
         self._write("C", data)
@@ -171,8 +174,8 @@ class Client(ClientXMPP):
         self._refusal = failure["condition"]
 
     def _did_not_get_in(self, reason):
-        errors = [error["condition"] for error in self.stream_errors]
-        self._came_to(Refused(self._refusal or ", ".join(errors) or f"no session: {reason or 'disconnected'}"))
+        errors = ", ".join(error["condition"] for error in self.stream_errors)
+        self._came_to(Refused(self._refusal or errors or f"no session: {reason or 'disconnected'}"))
 
     def _came_to(self, error):
         if self._outcome is None or self._outcome.done():

@@ -41,6 +41,8 @@ SHOWN_ELSEWHERE = re.compile(
             # The story of one who is away.
             "msgoffline",
             "http://jabber.org/protocol/offline",
+            # Hashes of features in stream features and presence.
+            "http://jabber.org/protocol/caps",
             # Rules for carbons, which copies are made.
             "urn:xmpp:carbons:rules:0",
             # Another service at the same address.

@@ -8,7 +8,7 @@ import accounts
 import contacts
 import messages
 import services
-from checks import Checks
+from checks import CannotGoOn, Checks
 from server import Server
 from user import User
 
@@ -52,9 +52,11 @@ async def main():
         print(name, flush=True)
         try:
             await story(world)
+        except CannotGoOn:
+            break
         except Exception as error:
             logging.exception("%s", name)
-            checks.story_broke_off(name, error)
+            checks.broke_off(name, error)
     print(f"  what was on the wire: {transcript}")
     return checks.end()
 

@@ -14,7 +14,7 @@ const REGISTER: &str = "jabber:iq:register";
 /// # Errors
 /// No random numbers.
 pub(crate) fn cast(user: &UserSpec, target: &Target, vars: &mut Vars) -> Result<Credentials, String> {
-    let name = format!("{}-{}", user.name, random_hex(10)?);
+    let name = if user.existing { user.name.clone() } else { format!("{}-{}", user.name, random_hex(10)?) };
     let password = match &user.password {
         Some(password) => password.clone(),
         None => random_hex(16)?,

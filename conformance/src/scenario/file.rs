@@ -22,7 +22,7 @@ pub struct Header {
     pub users: Vec<UserSpec>,
 }
 
-/// `user: NAME [on host2] [password "…"] [without account]`
+/// `user: NAME [on host2] [password "…"] [without account | of the server]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserSpec {
     /// As the scenario calls the user.
@@ -33,6 +33,8 @@ pub struct UserSpec {
     pub password: Option<String>,
     /// Whether an account is made.
     pub account: bool,
+    /// Whether the account is there already, under exactly this name (the admin that the starters make).
+    pub existing: bool,
 }
 
 /// One file.
@@ -121,7 +123,7 @@ impl Scenario {
         for name in self.steps.iter().flat_map(|step| step.users(&kept)) {
             if known.insert(name.to_owned()) {
                 let name = name.to_owned();
-                users.push(UserSpec { name, on_host2: false, password: None, account: true });
+                users.push(UserSpec::ordinary(name));
             }
         }
         users
@@ -220,10 +222,13 @@ impl Header {
 }
 
 impl UserSpec {
+    fn ordinary(name: String) -> Self {
+        Self { name, on_host2: false, password: None, account: true, existing: false }
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         let (name, mut rest) = text.split_once(' ').unwrap_or((text, ""));
-        let name = name.to_owned();
-        let mut user = Self { name, on_host2: false, password: None, account: true };
+        let mut user = Self::ordinary(name.to_owned());
         while !rest.trim().is_empty() {
             rest = rest.trim();
             if let Some(after) = rest.strip_prefix("on host2") {
@@ -231,6 +236,9 @@ impl UserSpec {
                 rest = after;
             } else if let Some(after) = rest.strip_prefix("without account") {
                 user.account = false;
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix("of the server") {
+                (user.account, user.existing) = (false, true);
                 rest = after;
             } else if let Some(after) = rest.strip_prefix("password \"") {
                 let (password, after) = after.split_once('"').ok_or("a quote is not closed")?;

@@ -15,6 +15,8 @@ pub struct OpenHeader {
     pub to: Option<String>,
     /// Unique and unguessable (§4.7.3).
     pub id: String,
+    /// The lower of the client's version and ours; none where the client named none (§4.7.5).
+    pub version: Option<String>,
 }
 
 /// The only version there is (§4.7.5).
@@ -67,8 +69,21 @@ pub(crate) fn host<'a>(to: &str, hosts: &'a Hosts) -> Option<&'a Arc<Host>> {
 
 /// §4.7.5: any version from 1.0 on; we answer with ours, the lower. None at all means 0.9.
 fn speaks_version(version: Option<&str>) -> bool {
-    let Some((major, minor)) = version.and_then(|version| version.split_once('.')) else { return false };
-    minor.parse::<u32>().is_ok() && major.parse::<u32>().is_ok_and(|major| major >= 1)
+    parse_version(version).is_some_and(|version| version >= OURS)
+}
+
+/// [`VERSION`] as numbers.
+const OURS: (u32, u32) = (1, 0);
+
+fn parse_version(version: Option<&str>) -> Option<(u32, u32)> {
+    let (major, minor) = version?.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// The version for our header: the lower one (§4.7.5 rule 2). What is no version at all is answered with ours.
+pub(crate) fn lower_version(theirs: Option<&str>) -> Option<String> {
+    let (major, minor) = parse_version(theirs).unwrap_or(OURS).min(OURS);
+    theirs.map(|_| format!("{major}.{minor}"))
 }
 
 impl OpenHeader {
@@ -88,7 +103,9 @@ impl OpenHeader {
         if let Some(to) = &self.to {
             attr("to", to);
         }
-        attr("version", VERSION);
+        if let Some(version) = &self.version {
+            attr("version", version);
+        }
         attr("xml:lang", LANG);
         out.push_str("'>");
     }
@@ -106,12 +123,15 @@ mod tests {
         for version in [None, Some("0.9"), Some("1"), Some(""), Some("1.x"), Some("-1.0"), Some("one")] {
             assert!(!speaks_version(version), "{version:?}");
         }
+        assert_eq!(lower_version(Some("1.1")).as_deref(), Some("1.0"));
+        assert_eq!(lower_version(Some("0.9")).as_deref(), Some("0.9"));
+        assert_eq!(lower_version(None), None);
     }
 
     #[test]
     fn our_header_is_whole() {
-        let header =
-            OpenHeader { from: "im.example".into(), to: Some("a'b@im.example".into()), id: "i1".into() };
+        let (from, to) = ("im.example".into(), Some("a'b@im.example".into()));
+        let header = OpenHeader { from, to, id: "i1".into(), version: Some("1.0".into()) };
         let mut out = String::new();
         header.write(&mut out);
         assert_eq!(

@@ -101,8 +101,6 @@ pub struct Setup {
     pub server: Arc<Server>,
     /// What the listener does about STARTTLS.
     pub starttls: StartTls,
-    /// Whether PLAIN may be offered without encryption (test listeners on loopback).
-    pub plain_unencrypted: bool,
 }
 
 /// Where the stream stands.
@@ -147,6 +145,7 @@ pub struct Machine {
     identity: Option<Identity>,
     offer: Option<Arc<crate::sasl::Offer>>,
     failures: u8,
+    bind_failures: u8,
 }
 
 impl Machine {
@@ -162,6 +161,7 @@ impl Machine {
             identity: None,
             offer: None,
             failures: 0,
+            bind_failures: 0,
         }
     }
 
@@ -231,6 +231,8 @@ impl Machine {
             (State::Opening, Input::Header(header)) => self.open(&header, out),
             (State::Negotiating, Input::Nonza(nonza)) => self.negotiate(&nonza, out),
             (State::Negotiating, Input::Stanza(stanza, flaw)) => self.before_auth(stanza, flaw, out),
+            // §6.4.2: a new attempt ends the one under way
+            (State::Authenticating(_), Input::Nonza(nonza)) if nonza.is("auth", ns::SASL) => self.auth(&nonza, out),
             (State::Authenticating(login), Input::Nonza(nonza)) => self.respond(login, &nonza, out),
             (State::LookingUp(login), Input::Credentials(found)) => {
                 self.looked_up(login, found.as_ref(), out)
@@ -240,12 +242,10 @@ impl Machine {
                 out.extend(answer.map(Output::Stanza));
                 State::Negotiating
             }
+            (State::Unbound | State::Live, Input::Nonza(nonza)) if nonza.is("starttls", ns::TLS) => self.starttls(out),
             (State::Unbound, Input::Stanza(stanza, flaw)) => self.bind(stanza, flaw, out),
             (State::Binding(asked), Input::Bound(jid)) => bound(&asked, &jid, out),
-            (State::Binding(asked), Input::BindRefused(error)) => {
-                out.extend(asked.bounce(&error).map(Output::Stanza));
-                State::Unbound
-            }
+            (State::Binding(asked), Input::BindRefused(error)) => self.bind_refused(&asked, &error, out),
             (State::Live, Input::Stanza(stanza, flaw)) => self.live(stanza, flaw, out),
             (state, input) => self.out_of_place(&state, &input, out),
         }
@@ -262,8 +262,8 @@ impl Machine {
             .as_deref()
             .and_then(|from| Jid::parse(from).ok())
             .map(|from| from.to_bare().to_string());
-        let from = speaker.domain.to_string();
-        self.send_header(from, to, out);
+        let (from, version) = (speaker.domain.to_string(), header::lower_version(header.version.as_deref()));
+        self.send_header(OpenHeader { from, to, version, id: String::new() }, out);
         let opened = match header::judge(header, self.setup.server.hosts()) {
             Ok(opened) => opened,
             Err(condition) => return self.fail(condition, None, out),
@@ -271,7 +271,8 @@ impl Machine {
         if let Some(condition) = self.contradiction(&opened) {
             return self.fail(condition, None, out);
         }
-        if let Some(other) = &opened.host.config.see_other_host {
+        // §4.9.3.19: not before TLS, where anybody on the way could have written it
+        if let Some(other) = opened.host.config.see_other_host.as_ref().filter(|_| !self.may_secure()) {
             let other_host = Some(other.clone());
             out.push(Output::Error { condition: StreamCondition::SeeOtherHost, text: None, other_host });
             out.push(Output::Close);
@@ -296,11 +297,15 @@ impl Machine {
         }
     }
 
-    fn send_header(&mut self, from: String, to: Option<String>, out: &mut Vec<Output>) {
-        // without randomness there is no login either; an empty id only names this stream in nobody's log
-        let id = random::id().unwrap_or_default();
-        out.push(Output::Header(OpenHeader { from, to, id }));
+    fn send_header(&mut self, header: OpenHeader, out: &mut Vec<Output>) {
+        // without randomness there is no login either: what is left is to say that something failed
+        let id = random::id().unwrap_or_else(|_| "none".to_owned());
+        out.push(Output::Header(OpenHeader { id, ..header }));
         self.is_open = true;
+    }
+
+    fn may_secure(&self) -> bool {
+        !self.facts.encrypted && self.setup.starttls != StartTls::Off
     }
 
     fn must_secure(&self) -> bool {
@@ -316,7 +321,7 @@ impl Machine {
             out.push(Output::Features(writer.into_payload()));
             return State::Unbound;
         }
-        if !self.facts.encrypted && self.setup.starttls != StartTls::Off {
+        if self.may_secure() {
             writer.open("starttls", ns::TLS);
             if self.must_secure() {
                 writer.open("required", ns::TLS).close();
@@ -327,7 +332,7 @@ impl Machine {
             self.offer = None;
         } else {
             let policy = &self.setup.server.settings().login;
-            let policy = policy.sasl(host.config.anonymous, self.setup.plain_unencrypted);
+            let policy = policy.sasl(host.config.anonymous);
             let offer = Arc::new(crate::sasl::Offer::new(&policy, self.facts.clone()));
             sasl::write_features(&offer, &mut writer);
             self.from_modules(When::BeforeLogin, &host, Some(&offer), &mut writer);
@@ -369,17 +374,20 @@ impl Machine {
         if nonza.is("auth", ns::SASL) {
             return self.auth(nonza, out);
         }
+        if nonza.is("abort", ns::SASL) {
+            return self.sasl_failed(Failure::Aborted, out);
+        }
         if &*nonza.namespace == ns::SASL {
-            // a response or abort without an exchange
+            // a response without an exchange
             return self.sasl_failed(Failure::OutOfOrder, out);
         }
-        self.fail(StreamCondition::UnsupportedStanzaType, None, out)
+        self.fail(unsupported(nonza), None, out)
     }
 
     /// §5.4.2.
     fn starttls(&mut self, out: &mut Vec<Output>) -> State {
         let mut writer = XmlWriter::new();
-        if self.facts.encrypted || self.setup.starttls == StartTls::Off {
+        if self.facts.encrypted || self.identity.is_some() || self.setup.starttls == StartTls::Off {
             // §5.4.2.2: failure ends the stream
             writer.open("failure", ns::TLS).close();
             out.push(Output::Nonza(writer.into_payload()));
@@ -497,15 +505,24 @@ impl Machine {
             return self.fail(StreamCondition::NotAuthorized, None, out);
         };
         if kind != IqType::Set || flaw.is_some() {
-            let error = StanzaError::new(StanzaCondition::BadRequest);
-            out.extend(stanza.bounce(&error).map(Output::Stanza));
-            return State::Unbound;
+            return self.bind_refused(&stanza, &StanzaError::new(StanzaCondition::BadRequest), out);
         }
         let asked = stanza.payload.element(child, ns::CLIENT);
         let resource =
             asked.and_then(|bind| bind.get_child("resource", ns::BIND).map(hearth_wire::Element::text));
         out.push(Output::Bind(resource.filter(|name| !name.is_empty())));
         State::Binding(stanza)
+    }
+
+    /// §7.7.3: the client may try again, a few times.
+    fn bind_refused(&mut self, asked: &Stanza, error: &StanzaError, out: &mut Vec<Output>) -> State {
+        out.extend(asked.bounce(error).map(Output::Stanza));
+        self.bind_failures += 1;
+        if self.bind_failures >= crate::limits::BIND_ATTEMPTS_MAX {
+            let text = Some("too many failed attempts".to_owned());
+            return self.fail(StreamCondition::PolicyViolation, text, out);
+        }
+        State::Unbound
     }
 
     // === live ===
@@ -524,7 +541,7 @@ impl Machine {
         let condition = match (state, input) {
             // a second header without a restart
             (_, Input::Header(_)) => StreamCondition::NotWellFormed,
-            (State::Live | State::Unbound, Input::Nonza(_)) => StreamCondition::UnsupportedStanzaType,
+            (State::Live | State::Unbound, Input::Nonza(nonza)) => unsupported(nonza),
             (_, Input::Stanza(..) | Input::Nonza(_)) => StreamCondition::NotAuthorized,
             // an answer of the driver that nobody asked for: ours, not the client's
             _ => StreamCondition::InternalServerError,
@@ -542,7 +559,8 @@ impl Machine {
     fn end(&mut self, end: End, out: &mut Vec<Output>) -> State {
         if !self.is_open {
             let from = self.host.as_ref().unwrap_or(self.setup.server.hosts().first()).domain.to_string();
-            self.send_header(from, None, out);
+            let version = Some(header::VERSION.to_owned());
+            self.send_header(OpenHeader { from, to: None, version, id: String::new() }, out);
         }
         if let Some(condition) = end.condition {
             self.setup.server.metrics().stream_errors.up();
@@ -559,6 +577,14 @@ impl Machine {
         }
         out.push(Output::Hangup);
         State::Closed
+    }
+}
+
+/// §4.8.3, §4.9.3.10: a stanza of another content namespace; §4.9.3.24: anything else that is unknown here.
+fn unsupported(nonza: &Nonza) -> StreamCondition {
+    match (&*nonza.name, &*nonza.namespace) {
+        ("message" | "presence" | "iq", _) => StreamCondition::InvalidNamespace,
+        _ => StreamCondition::UnsupportedStanzaType,
     }
 }
 

@@ -39,8 +39,8 @@ impl Default for LoginPolicy {
 }
 
 impl LoginPolicy {
-    /// As SASL wants it, for a host that does or does not let guests in.
-    pub fn sasl(&self, anonymous: bool, plain_unencrypted: bool) -> Policy {
+    /// As SASL wants it, for a host that does or does not let guests in. PLAIN only ever goes under TLS.
+    pub fn sasl(&self, anonymous: bool) -> Policy {
         let hashes = [
             (self.scram_sha_512, ScramHash::Sha512),
             (self.scram_sha_256, ScramHash::Sha256),
@@ -48,7 +48,7 @@ impl LoginPolicy {
         ];
         Policy {
             plain: self.plain,
-            plain_unencrypted: self.plain && plain_unencrypted,
+            plain_unencrypted: false,
             anonymous,
             scram: hashes.into_iter().filter(|(on, _)| *on).map(|(_, hash)| hash).collect(),
         }

@@ -102,10 +102,7 @@ fn serve(kind: &str, sessions: usize, certs: &Path) {
 
 async fn secure(socket: TcpStream, tls: TlsHosts, ready: mpsc::Sender<()>) {
     let (stream, _) = tls.accept(socket, Use::ClientDirect, None).await.unwrap();
-    eprintln!("{} {}", size_of_val(&stream), 0);
-    let f = echo(Box::new(stream), ready);
-    eprintln!("{}", size_of_val(&f));
-    f.await;
+    echo(stream, ready).await;
 }
 
 async fn echo<IO: AsyncRead + AsyncWrite + Unpin>(mut stream: IO, ready: mpsc::Sender<()>) {

@@ -85,7 +85,8 @@ impl Watcher {
 mod tests {
     use super::*;
     use crate::tls::Change;
-    use crate::tls::testing::{Authority, NOW};
+    use crate::tls::testing::{Authority, NOW, TestFiles, params};
+    use time::macros::datetime;
 
     fn changes(outcomes: &[Outcome]) -> Vec<Change> {
         outcomes.iter().map(|outcome| outcome.change).collect()
@@ -125,5 +126,28 @@ mod tests {
         files.write(&authority.issue(&["example.org"]));
         assert_eq!(changes(&watcher.look(NOW)), []);
         assert_eq!(changes(&watcher.look(NOW)), [Change::Swapped]);
+    }
+
+    #[tokio::test]
+    async fn the_running_watcher_serves_a_renewed_certificate() {
+        let authority = Authority::new();
+        // This one test lives in the real time.
+        let issue = || {
+            let mut params = params(&["example.org"]);
+            params.not_before = datetime!(2000-01-01 00:00 UTC);
+            params.not_after = datetime!(2999-01-01 00:00 UTC);
+            authority.issue_with(params)
+        };
+        let files = TestFiles::empty(&["example.org"]);
+        files.write(&issue());
+        let hosts = files.open();
+        let before = hosts.host("example.org").unwrap().fingerprint();
+        let task = tokio::spawn(Watcher::new(hosts.clone(), None).run(Duration::from_millis(1)));
+        files.write(&issue());
+        while hosts.host("example.org").unwrap().fingerprint() == before {
+            assert!(!task.is_finished());
+            tokio::task::yield_now().await;
+        }
+        task.abort();
     }
 }

@@ -4,8 +4,11 @@
 
 mod common;
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 use common::{Scratch, keep, number};
 use hearth_store::{Migrations, Options, Sql, SqlExt, Store, StoreError, Ticket, log};
@@ -141,6 +144,54 @@ async fn callbacks_come_in_order_after_the_commit_and_before_any_ticket() {
     early.await.unwrap();
     let expected: Vec<(i32, bool, u64)> = (0..20).map(|n| (n, n != 13, before + 1)).collect();
     assert_eq!(*seen.lock().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn no_ticket_wakes_while_a_callback_of_its_group_is_still_at_work() {
+    let store = store();
+    let (release, first) = occupy(&store).await;
+    let mut early = store.reserve().await.unwrap().submit(|sql| sql.run(ADD, &["early".into()]));
+    let (inside, is_inside) = sync_channel::<()>(1);
+    let (go_on, wait) = sync_channel::<()>(1);
+    store.reserve().await.unwrap().submit_then(
+        |_| Ok(()),
+        move |_| {
+            inside.send(()).unwrap();
+            wait.recv().unwrap();
+        },
+    );
+    drop(release);
+    tokio::task::spawn_blocking(move || is_inside.recv()).await.unwrap().unwrap();
+    let now = std::future::poll_fn(|context| Poll::Ready(Pin::new(&mut early).poll(context))).await;
+    assert_eq!(now, Poll::Pending);
+    go_on.send(()).unwrap();
+    assert_eq!((early.await, first.await), (Ok(1), Ok(())));
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_fails_its_whole_group_and_the_next_one_goes_on() {
+    // The foreign key is checked by COMMIT only, and then the transaction is still open.
+    const CHILD: Migrations = Migrations {
+        owner: "child",
+        steps: &["CREATE TABLE child (note TEXT REFERENCES note (text) DEFERRABLE INITIALLY DEFERRED)"],
+    };
+    let store = Store::in_memory(&[NOTE, CHILD]).unwrap();
+    let (release, first) = occupy(&store).await;
+    let good = store.reserve().await.unwrap().submit(|sql| sql.run(ADD, &["good".into()]));
+    let orphan = store
+        .reserve()
+        .await
+        .unwrap()
+        .submit(|sql| sql.run("INSERT INTO child (note) VALUES ('nobody')", &[]));
+    let own = store.reserve().await.unwrap().submit(|_| Err::<(), _>(StoreError::Refused("no")));
+    drop(release);
+    assert!(matches!(first.await, Err(StoreError::Conflict(_))));
+    assert!(matches!(good.await, Err(StoreError::Conflict(_))));
+    assert!(matches!(orphan.await, Err(StoreError::Conflict(_))));
+    assert_eq!(own.await, Err(StoreError::Refused("no")), "its own reason says more");
+    assert_eq!(store.stats().commits_failed.value(), 1);
+    assert_eq!(store.write(|sql| sql.run(ADD, &["next".into()])).await, Ok(1));
+    assert_eq!(texts(&store).await, ["next"]);
 }
 
 #[tokio::test]

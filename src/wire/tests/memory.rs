@@ -1,9 +1,12 @@
 //! What the framer costs in memory: per stanza, and per idle connection, of which there are many (RFC 6120 §4.6.3).
 
+#![allow(clippy::unwrap_used)] // an expectation that fails is what a test is for
+
 use allocation_counter::measure;
 use hearth_wire::{Frame, Framer, FramerLimits, ns};
 
-const LIMITS: FramerLimits = FramerLimits { element_bytes_max: 262_144, elements_max: 20_000, depth_max: 100 };
+const LIMITS: FramerLimits =
+    FramerLimits { element_bytes_max: 262_144, elements_max: 20_000, depth_max: 100 };
 
 const HEADER: &str = "<?xml version='1.0'?><stream:stream to='example.net' version='1.0' xmlns='jabber:client' \
                       xmlns:stream='http://etherx.jabber.org/streams'>";
@@ -18,7 +21,8 @@ const MESSAGE: &str = "<message to='juliet@example.net' type='chat' id='b7f1c2d0
 fn an_idle_framer_is_small_and_owns_nothing() {
     assert!(size_of::<Framer>() <= 300, "{} bytes", size_of::<Framer>());
     let mut framer = Framer::new(ns::CLIENT, LIMITS);
-    let nested = format!("<iq id='1' type='get'>{}{}</iq>", "<p:q xmlns:p='urn:p'>".repeat(90), "</p:q>".repeat(90));
+    let nested =
+        format!("<iq id='1' type='get'>{}{}</iq>", "<p:q xmlns:p='urn:p'>".repeat(90), "</p:q>".repeat(90));
     let spent = measure(|| {
         for input in [HEADER, " ", MESSAGE, "\n", &nested, "<r xmlns='urn:xmpp:sm:3'/>", " "] {
             // whole, in pieces, and kept for later

@@ -42,8 +42,7 @@ async fn it_is_remembered_by_the_store() {
     scene.clock.set(5_000);
     juliet.leave();
     scene.settle().await;
-    scene.server.accounts().forget("juliet@verona.example");
-    scene.restart_modules().await;
+    let scene = scene.restarted().await;
     let romeo = scene.login("romeo").await;
     scene.subscribe("romeo", "juliet").await;
     scene.clock.set(65_000);

@@ -1,6 +1,9 @@
 //! What the server answers to disco queries.
 
-use super::*;
+use hearth_core::iq::Entity;
+use hearth_core::module::{Module, Registrar, SetupError};
+use hearth_wire::XmlWriter;
+
 use crate::testing::Scene;
 
 fn query(what: &str, to: &str, node: &str) -> String {
@@ -108,15 +111,22 @@ async fn an_unknown_node_is_not_found_and_an_empty_one_is_none() {
 
 #[tokio::test]
 async fn answers_are_made_anew_after_a_reload() {
-    let scene = Scene::new("").await;
+    fn tell_a_limit(m: &mut Registrar<'_>) -> Result<(), SetupError> {
+        m.info_form(|server, _| {
+            let mut writer = XmlWriter::new();
+            writer.open("limit", "urn:test").text(&server.settings().limits.roster_items_max.to_string()).close();
+            Some(writer.into_payload())
+        });
+        Ok(())
+    }
+    let scene = Scene::with_modules(&[Module { name: "limit", xeps: &[], needs: &[], register: tell_a_limit }]).await;
     let romeo = scene.login("romeo").await;
-    let cache = Cache::default();
-    let call = romeo.call(&query("info", "to='verona.example'", ""));
-    let first = cache.info(&call);
-    assert_eq!(cache.info(&call), first);
-    cache.clear();
-    assert_eq!(cache.info(&call), first);
-    scene.server.set_settings(scene.server.settings().as_ref().clone());
-    romeo.send(&query("info", "to='verona.example'", "")).await;
-    assert!(romeo.receive().contains("server"));
+    let ask = query("info", "to='verona.example'", "");
+    romeo.send(&ask).await;
+    assert!(romeo.receive().contains("<limit xmlns='urn:test'>2000</limit>"));
+    let mut settings = scene.server.settings().as_ref().clone();
+    settings.limits.roster_items_max = 7;
+    scene.server.set_settings(settings);
+    romeo.send(&ask).await;
+    assert!(romeo.receive().contains("<limit xmlns='urn:test'>7</limit>"));
 }

@@ -38,7 +38,19 @@ fn only_utf_8_is_understood() {
 /// XML 1.0 §2.2.
 #[test]
 fn characters_are_those_of_xml() {
-    for text in ["\0", "\u{1}", "\u{B}", "\u{1F}", "\u{FFFE}", "\u{FFFF}", "&#0;", "&#x1;", "&#xD800;", "&#xFFFE;", "&#1114112;"] {
+    for text in [
+        "\0",
+        "\u{1}",
+        "\u{B}",
+        "\u{1F}",
+        "\u{FFFE}",
+        "\u{FFFF}",
+        "&#0;",
+        "&#x1;",
+        "&#xD800;",
+        "&#xFFFE;",
+        "&#1114112;",
+    ] {
         for stanza in [
             format!("<message><body>{text}</body></message>"),
             format!("<message><body a='{text}'/></message>"),
@@ -64,7 +76,9 @@ fn names_are_those_of_xml() {
 
 #[test]
 fn tags_are_well_formed() {
-    for inside in ["<a b/>", "<a b=/>", "<a b=c/>", "<a b='1'c='2'/>", "<a b=''/ >", "<a '1'/>", "]]>", "<![cdata[x]]>"] {
+    for inside in
+        ["<a b/>", "<a b=/>", "<a b=c/>", "<a b='1'c='2'/>", "<a b=''/ >", "<a '1'/>", "]]>", "<![cdata[x]]>"]
+    {
         earns(breach(format!("<message>{inside}</message>")), Misbehaved::Tag, "not-well-formed");
     }
     earns(breach("<message id='<'/>"), Misbehaved::Tag, "not-well-formed");
@@ -92,8 +106,16 @@ fn attributes_come_once() {
 #[test]
 fn prefixes_are_bound() {
     for input in [
-        "<p:message/>", "<message p:a=''/>", "<message><p:a/></message>", "<message><a p:b=''/></message>",
-        "<message><a xmlns:p='u'/><p:a/></message>", "<r p:a=''/>", "<xmlns:a/>", "<XML:a/>", "<xml:a/>", "<message><xml:a/></message>",
+        "<p:message/>",
+        "<message p:a=''/>",
+        "<message><p:a/></message>",
+        "<message><a p:b=''/></message>",
+        "<message><a xmlns:p='u'/><p:a/></message>",
+        "<r p:a=''/>",
+        "<xmlns:a/>",
+        "<XML:a/>",
+        "<xml:a/>",
+        "<message><xml:a/></message>",
     ] {
         earns(breach(input), Misbehaved::UnboundPrefix, "not-well-formed");
     }
@@ -105,9 +127,14 @@ fn prefixes_are_bound() {
 #[test]
 fn reserved_prefixes_stay_what_they_are() {
     for declaration in [
-        "xmlns:p=''", "xmlns:xmlns='u'", "xmlns:xmlns='http://www.w3.org/2000/xmlns/'", "xmlns:xml='u'",
-        "xmlns='http://www.w3.org/XML/1998/namespace'", "xmlns:p='http://www.w3.org/XML/1998/namespace'",
-        "xmlns='http://www.w3.org/2000/xmlns/'", "xmlns:p='http://www.w3.org/2000&#x2F;xmlns/'",
+        "xmlns:p=''",
+        "xmlns:xmlns='u'",
+        "xmlns:xmlns='http://www.w3.org/2000/xmlns/'",
+        "xmlns:xml='u'",
+        "xmlns='http://www.w3.org/XML/1998/namespace'",
+        "xmlns:p='http://www.w3.org/XML/1998/namespace'",
+        "xmlns='http://www.w3.org/2000/xmlns/'",
+        "xmlns:p='http://www.w3.org/2000&#x2F;xmlns/'",
     ] {
         earns(breach(format!("<message {declaration}/>")), Misbehaved::Declaration, "not-well-formed");
         earns(at_start(format!("<s {declaration}>")), Misbehaved::Declaration, "not-well-formed");
@@ -117,8 +144,17 @@ fn reserved_prefixes_stay_what_they_are() {
 
 #[test]
 fn end_tags_match() {
-    for input in ["</message>", "<message></iq>", "<message><a></b></message>", "<message></MESSAGE>", "<message></ message>",
-        "<message></message a=''>", "<message></>", "<message xmlns:p='jabber:client'></p:message>", "</stream>"] {
+    for input in [
+        "</message>",
+        "<message></iq>",
+        "<message><a></b></message>",
+        "<message></MESSAGE>",
+        "<message></ message>",
+        "<message></message a=''>",
+        "<message></>",
+        "<message xmlns:p='jabber:client'></p:message>",
+        "</stream>",
+    ] {
         earns(breach(input), Misbehaved::UnmatchedEnd, "not-well-formed");
     }
     earns(at_start("</stream:stream>"), Misbehaved::UnmatchedEnd, "not-well-formed");
@@ -128,10 +164,19 @@ fn end_tags_match() {
 #[test]
 fn the_declaration_is_right_and_first() {
     for declaration in [
-        "<?xml ?>", "<?xml encoding='UTF-8'?>", "<?xml version='1.1'?>", "<?xml version='2.0'?>", "<?xml version=1.0?>",
-        "<?xml version='1.0' standalone='maybe'?>", "<?xml version='1.0' x='y'?>", "<?xml version='1.0' version='1.0'?>",
-        "<?xml encoding='UTF-8' version='1.0'?>", "<?xml version='1.0' standalone='yes' encoding='UTF-8'?>",
-        "<?xml version='1.0'/?>", "<?xml version='1.0' xmlns:a='b'?>", "<?xml a:version='1.0'?>",
+        "<?xml ?>",
+        "<?xml encoding='UTF-8'?>",
+        "<?xml version='1.1'?>",
+        "<?xml version='2.0'?>",
+        "<?xml version=1.0?>",
+        "<?xml version='1.0' standalone='maybe'?>",
+        "<?xml version='1.0' x='y'?>",
+        "<?xml version='1.0' version='1.0'?>",
+        "<?xml encoding='UTF-8' version='1.0'?>",
+        "<?xml version='1.0' standalone='yes' encoding='UTF-8'?>",
+        "<?xml version='1.0'/?>",
+        "<?xml version='1.0' xmlns:a='b'?>",
+        "<?xml a:version='1.0'?>",
         "<?xml version='1.0'?><?xml version='1.0'?>",
     ] {
         earns(at_start(declaration), Misbehaved::XmlDeclaration, "not-well-formed");
@@ -159,14 +204,32 @@ fn restricted_xml_is_refused() {
         earns(at_start(format!("<?xml version='1.0'?>{xml}")), expected, "restricted-xml");
     }
     for entity in ["&nbsp;", "&AMP;", "&lol9;", "&é;"] {
-        earns(breach(format!("<message><body>{entity}</body></message>")), Misbehaved::EntityReference, "restricted-xml");
+        earns(
+            breach(format!("<message><body>{entity}</body></message>")),
+            Misbehaved::EntityReference,
+            "restricted-xml",
+        );
         earns(breach(format!("<message id='{entity}'/>")), Misbehaved::EntityReference, "restricted-xml");
     }
 }
 
 #[test]
 fn references_are_well_formed() {
-    for reference in ["&", "&;", "& amp;", "&amp", "&#;", "&#x;", "&#X41;", "&#+65;", "&#-1;", "&#6a;", "&#xG;", "&#99999999999;", "&a b;"] {
+    for reference in [
+        "&",
+        "&;",
+        "& amp;",
+        "&amp",
+        "&#;",
+        "&#x;",
+        "&#X41;",
+        "&#+65;",
+        "&#-1;",
+        "&#6a;",
+        "&#xG;",
+        "&#99999999999;",
+        "&a b;",
+    ] {
         let expected = Misbehaved::Reference;
         earns(breach(format!("<message><body>{reference}</body></message>")), expected, "not-well-formed");
         earns(breach(format!("<message id='{reference}'/>")), expected, "not-well-formed");
@@ -189,7 +252,9 @@ fn text_stands_inside_of_stanzas() {
 
 #[test]
 fn nothing_follows_the_end() {
-    for input in ["<message/>", "a", "<!-- -->", "</stream:stream>", "<?xml version='1.0'?>", "<", "<![CDATA[]]>"] {
+    for input in
+        ["<message/>", "a", "<!-- -->", "</stream:stream>", "<?xml version='1.0'?>", "<", "<![CDATA[]]>"]
+    {
         let mut framer = client();
         assert_eq!(frames(&mut framer, format!("{HEADER}</stream:stream> \r\n")).pop(), Some(Frame::Close));
         earns(read(&mut framer, input).1.err(), Misbehaved::AfterClose, "not-well-formed");
@@ -199,7 +264,10 @@ fn nothing_follows_the_end() {
 #[test]
 fn limits_are_policy() {
     for misbehaved in [
-        Misbehaved::TooManyBytes(1), Misbehaved::TooManyElements(1), Misbehaved::TooDeep(1), Misbehaved::TooManyAttributes(1),
+        Misbehaved::TooManyBytes(1),
+        Misbehaved::TooManyElements(1),
+        Misbehaved::TooDeep(1),
+        Misbehaved::TooManyAttributes(1),
         Misbehaved::TooManyDeclarations(1),
     ] {
         assert_eq!(StreamCondition::from(misbehaved), StreamCondition::PolicyViolation);

@@ -25,37 +25,119 @@ impl<'a> Choices<'a> {
 
 const SPACES: &[&str] = &[" ", "\n", "\t ", "\r\n"];
 const NAMES: &[&str] = &["a", "b", "body", "message", "x-y.1", "_u", "é", "名", "type", "id"];
-const BAD_NAMES: &[&str] = &["", "1a", "-x", "a:b", ":a", "a:", "a\u{D7}", "a b", "a\0", "<", "&amp;", "xmlns", "a\u{300}:b"];
+const BAD_NAMES: &[&str] =
+    &["", "1a", "-x", "a:b", ":a", "a:", "a\u{D7}", "a b", "a\0", "<", "&amp;", "xmlns", "a\u{300}:b"];
 const PREFIXES: &[&str] = &["", "", "p:", "q:", "stream:", "c:"];
 const BAD_PREFIXES: &[&str] = &["u:", "xml:", "xmlns:", "1:", "p:q:"];
 const NAMESPACES: &[&str] = &[
-    "jabber:client", "jabber:server", "jabber:component:accept", "urn:x", "urn:y", "u&amp;v", "u&amp;amp;v", " u\t",
-    "http://etherx.jabber.org/streams", "n&#39;s",
+    "jabber:client",
+    "jabber:server",
+    "jabber:component:accept",
+    "urn:x",
+    "urn:y",
+    "u&amp;v",
+    "u&amp;amp;v",
+    " u\t",
+    "http://etherx.jabber.org/streams",
+    "n&#39;s",
 ];
 const BAD_NAMESPACES: &[&str] = &[
-    "", "http://www.w3.org/XML/1998/namespace", "http://www.w3.org/2000/xmlns/", "<", "&lol;", "\u{1}",
+    "",
+    "http://www.w3.org/XML/1998/namespace",
+    "http://www.w3.org/2000/xmlns/",
+    "<",
+    "&lol;",
+    "\u{1}",
     "http://www.w3.org/XML/1998/name&#115;pace",
 ];
 const CHARACTERS: &[&str] = &[
-    "hi", "é🤷", "&amp;", "&lt;", "&gt;", "&quot;", "&apos;", "&#65;", "&#x10FFFF;", "&#13;", "&#xA;", "&#9;", "\r\n", "\r",
-    "\n", "\t", "]]", ">", "'", "\"", "\u{85}", "\u{FEFF}", "\u{FFFD}", "ï", " ",
+    "hi",
+    "é🤷",
+    "&amp;",
+    "&lt;",
+    "&gt;",
+    "&quot;",
+    "&apos;",
+    "&#65;",
+    "&#x10FFFF;",
+    "&#13;",
+    "&#xA;",
+    "&#9;",
+    "\r\n",
+    "\r",
+    "\n",
+    "\t",
+    "]]",
+    ">",
+    "'",
+    "\"",
+    "\u{85}",
+    "\u{FEFF}",
+    "\u{FFFD}",
+    "ï",
+    " ",
 ];
 const BAD_CHARACTERS: &[&str] = &[
-    "\0", "\u{1}", "\u{1F}", "\u{FFFE}", "\u{FFFF}", "&#0;", "&#xD800;", "&#xFFFF;", "&#1114112;", "&nbsp;", "&", "&;", "&#;",
-    "&#x;", "&#X41;", "& amp;", "&#6a;", "]]>", "<!-- -->", "<?pi?>", "<!DOCTYPE a>", "<![CDATA", "<![cdata[]]>", "<", "<>",
-    "</a>", "&#+65;",
+    "\0",
+    "\u{1}",
+    "\u{1F}",
+    "\u{FFFE}",
+    "\u{FFFF}",
+    "&#0;",
+    "&#xD800;",
+    "&#xFFFF;",
+    "&#1114112;",
+    "&nbsp;",
+    "&",
+    "&;",
+    "&#;",
+    "&#x;",
+    "&#X41;",
+    "& amp;",
+    "&#6a;",
+    "]]>",
+    "<!-- -->",
+    "<?pi?>",
+    "<!DOCTYPE a>",
+    "<![CDATA",
+    "<![cdata[]]>",
+    "<",
+    "<>",
+    "</a>",
+    "&#+65;",
 ];
-const SECTIONS: &[&str] =
-    &["<![CDATA[]]>", "<![CDATA[<&>]]>", "<![CDATA[]]]>", "<![CDATA[a\r\n]]]]><![CDATA[>]]>", "<![CDATA[&lt;]]>"];
+const SECTIONS: &[&str] = &[
+    "<![CDATA[]]>",
+    "<![CDATA[<&>]]>",
+    "<![CDATA[]]]>",
+    "<![CDATA[a\r\n]]]]><![CDATA[>]]>",
+    "<![CDATA[&lt;]]>",
+];
 const ADDRESSES: &[&str] = &["a@b", "a@b/c", "b", "é@b/🤷", "A@B/C", "b/a'&quot;"];
 const BAD_ADDRESSES: &[&str] = &["", "@", "a@", "/", "a b@c"];
-const TYPES: &[&str] = &["get", "set", "result", "error", "chat", "normal", "groupchat", "headline", "unavailable", "probe", "x", ""];
+const TYPES: &[&str] = &[
+    "get",
+    "set",
+    "result",
+    "error",
+    "chat",
+    "normal",
+    "groupchat",
+    "headline",
+    "unavailable",
+    "probe",
+    "x",
+    "",
+];
 
 /// A stream, open or closed, perhaps cut off.
 pub(crate) fn document(choices: &mut Choices<'_>) -> String {
     let mut out = String::new();
     out.push_str(choices.of(&["", "<?xml version='1.0'?>", "<?xml version=\"1.0\" encoding='utf-8' ?>\n"]));
-    out.push_str(choices.mostly(&[""], &["\u{FEFF}", "x", "<!-- -->", "<?xml version='1.1'?>", "<?xml version='1.0' encoding='x'?>"]));
+    out.push_str(choices.mostly(
+        &[""],
+        &["\u{FEFF}", "x", "<!-- -->", "<?xml version='1.1'?>", "<?xml version='1.0' encoding='x'?>"],
+    ));
     out.push_str("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' xmlns:c='jabber:client'");
     if choices.next() % 4 == 1 {
         attributes(choices, &mut out);
@@ -71,10 +153,18 @@ pub(crate) fn document(choices: &mut Choices<'_>) -> String {
 }
 
 fn first_level(choices: &mut Choices<'_>, out: &mut String) {
-    let name = choices.of(&["message", "message", "iq", "presence", "c:message", "r", "stream:error", "p:message"]);
+    let name =
+        choices.of(&["message", "message", "iq", "presence", "c:message", "r", "stream:error", "p:message"]);
     out.push('<');
     out.push_str(name);
-    let declaration = choices.of(&["", "", "", " xmlns='jabber:client'", " xmlns:p='jabber:client'", " xmlns='jabber:server'"]);
+    let declaration = choices.of(&[
+        "",
+        "",
+        "",
+        " xmlns='jabber:client'",
+        " xmlns:p='jabber:client'",
+        " xmlns='jabber:server'",
+    ]);
     out.push_str(declaration);
     for address in ["to", "from"] {
         if choices.next() % 2 == 1 {
@@ -107,7 +197,10 @@ fn attributes(choices: &mut Choices<'_>, out: &mut String) {
         out.push_str(choices.mostly(SPACES, &["", "/", "="]));
         match choices.next() % 4 {
             0 => {
-                out.push_str(choices.mostly(&["xmlns", "xmlns:p", "xmlns:q"], &["xmlns:xml", "xmlns:xmlns", "xmlns:", "xmlns:1"]));
+                out.push_str(choices.mostly(
+                    &["xmlns", "xmlns:p", "xmlns:q"],
+                    &["xmlns:xml", "xmlns:xmlns", "xmlns:", "xmlns:1"],
+                ));
                 value(choices, out, choices_namespace);
             }
             1 => {
@@ -145,7 +238,7 @@ fn characters(choices: &mut Choices<'_>, out: &mut String) {
 
 fn content(choices: &mut Choices<'_>, out: &mut String, name: &str, depth: usize) {
     out.push_str(choices.mostly(&["", "", " "], &["/", "<", "'"]));
-    if choices.next() % 3 == 0 {
+    if choices.next() % 3 == 2 {
         out.push_str("/>");
         return;
     }

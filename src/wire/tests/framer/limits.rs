@@ -35,7 +35,9 @@ fn an_element_may_have_so_many_bytes_and_no_more() {
 #[test]
 fn an_unfinished_element_has_the_same_limit() {
     let limits = FramerLimits { element_bytes_max: 30, ..LIMITS };
-    for input in ["<message", "<message><body>", "<message id='", "<message><![CDATA[", "<message></message", "<"] {
+    for input in
+        ["<message", "<message><body>", "<message id='", "<message><![CDATA[", "<message></message", "<"]
+    {
         let fits = format!("{input}{}", "a".repeat(30 - input.len()));
         assert_eq!(breach(limits, &fits), None, "{fits}");
         assert_eq!(breach(limits, &format!("{fits}a")), Some(Misbehaved::TooManyBytes(30)), "{fits}");
@@ -72,7 +74,13 @@ fn tags_may_nest_so_deep() {
     assert_eq!(breach(limits, "<message><a><b/></a><c><d></d></c></message>"), None);
     assert_eq!(breach(limits, "<message><a><b><c/>"), Some(Misbehaved::TooDeep(4)));
     assert_eq!(breach(limits, "<message><a><b><c>"), Some(Misbehaved::TooDeep(4)));
+    assert_eq!(breach(FramerLimits { depth_max: 2, ..LIMITS }, "<r/><r>text</r>"), None);
     assert_eq!(breach(FramerLimits { depth_max: 1, ..LIMITS }, "<r/>"), Some(Misbehaved::TooDeep(1)));
+    assert_eq!(breach(FramerLimits { elements_max: 1, ..LIMITS }, "<r/><r>text</r>"), None);
+    assert_eq!(
+        breach(FramerLimits { elements_max: 0, ..LIMITS }, "<r/>"),
+        Some(Misbehaved::TooManyElements(0))
+    );
 }
 
 #[test]
@@ -84,6 +92,8 @@ fn an_element_may_have_so_many_attributes() {
     let many = Some(Misbehaved::TooManyAttributes(48));
     assert_eq!(breach(LIMITS, &tag("message", 48)), None);
     assert_eq!(breach(LIMITS, &tag("message", 49)), many);
+    assert_eq!(breach(LIMITS, &tag("message xmlns:p='u'", 41).replace(" a", " p:a")), None);
+    assert_eq!(breach(LIMITS, &tag("message xmlns:p='u'", 42).replace(" a", " p:a")), many);
     assert_eq!(breach(LIMITS, &format!("<message>{}</message>", tag("a", 48))), None);
     assert_eq!(breach(LIMITS, &format!("<message>{}</message>", tag("a", 49))), many);
     // declarations count, also those that only our form needs
@@ -111,12 +121,18 @@ fn so_many_declarations_may_be_in_force() {
 #[test]
 fn the_written_form_is_limited_too() {
     let header = HEADER.replace("xmlns=", &format!("xmlns:p='{}' xmlns=", "n".repeat(1_000)));
-    let limits = FramerLimits { element_bytes_max: 10_000, ..LIMITS };
-    let message = |count: usize| format!("<message>{}</message>", "<p:a/>".repeat(count));
-    assert_eq!(read(&mut opened_with(&header, limits), message(19)).1, Ok(()));
-    assert_eq!(read(&mut opened_with(&header, limits), message(20)).1, Err(Misbehaved::TooManyBytes(10_000)));
-    let escaped = format!("<message>{}</message>", ">".repeat(6_000));
-    assert_eq!(read(&mut opened_with(&header, limits), escaped).1, Err(Misbehaved::TooManyBytes(10_000)));
+    let too_much = Err(Misbehaved::TooManyBytes(LIMITS.element_bytes_max));
+    for once in ["<message><p:a/></message>", "<message p:a=''/>", "<message><a p:a='' p:b=''/></message>"] {
+        assert_eq!(read(&mut opened_with(&header, LIMITS), once.repeat(9)).1, Ok(()), "{once}");
+    }
+    for twice in
+        ["<message><p:a/><p:a/></message>", "<message p:a=''><p:a/></message>", "<message><a p:a=''/><p:a/>"]
+    {
+        assert_eq!(read(&mut opened_with(&header, LIMITS), twice).1, too_much, "{twice}");
+    }
+    // escaping is not the sender's fault
+    let escaped = format!("<message><body>{}</body></message>", ">".repeat(100_000));
+    assert_eq!(read(&mut opened_with(&header, LIMITS), escaped).1, Ok(()));
 }
 
 #[test]

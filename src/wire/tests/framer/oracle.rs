@@ -73,7 +73,9 @@ fn read_normalised(mut bytes: &[u8]) -> Document {
                 name: name.to_string(),
                 attributes: attributes
                     .iter()
-                    .map(|((namespace, name), value)| ((namespace.to_string(), name.to_string()), value.clone()))
+                    .map(|((namespace, name), value)| {
+                        ((namespace.to_string(), name.to_string()), value.clone())
+                    })
                     .collect(),
                 content: Vec::new(),
             }),
@@ -110,7 +112,9 @@ impl From<&Element> for Tree {
             attributes: element
                 .attrs()
                 .into_iter()
-                .map(|((namespace, name), value)| ((namespace.to_string(), name.to_string()), value.to_owned()))
+                .map(|((namespace, name), value)| {
+                    ((namespace.to_string(), name.to_string()), value.to_owned())
+                })
                 .collect(),
             content: Vec::new(),
         };

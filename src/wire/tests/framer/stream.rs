@@ -100,7 +100,8 @@ fn input_behind_a_frame_is_not_consumed() {
 /// RFC 6120 §4.3.3: a client may send its new header at once behind its last nonza.
 #[test]
 fn a_restart_keeps_what_was_sent_ahead() {
-    let second = format!("<?xml version='1.0'?>{}<message id='1'/>", HEADER.replace("example.net", "example.org"));
+    let second =
+        format!("<?xml version='1.0'?>{}<message id='1'/>", HEADER.replace("example.net", "example.org"));
     let behind = |framer: &mut hearth_wire::Framer, rest: &[u8]| {
         framer.restart();
         let frames = frames(framer, rest);

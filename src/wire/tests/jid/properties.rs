@@ -7,7 +7,9 @@ use hearth_wire::{BareJid, Jid};
 pub(crate) fn check_bytes(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Ok(jid) = Jid::parse(text) else { return };
-    let parts = |jid: &Jid| (jid.local().map(str::to_owned), jid.domain().to_owned(), jid.resource().map(str::to_owned));
+    let parts = |jid: &Jid| {
+        (jid.local().map(str::to_owned), jid.domain().to_owned(), jid.resource().map(str::to_owned))
+    };
 
     let again = Jid::parse(jid.as_str());
     assert_eq!(again.as_ref(), Ok(&jid), "{text:?} is not stable");
@@ -29,5 +31,8 @@ pub(crate) fn check_bytes(bytes: &[u8]) {
 
     let bare = jid.to_bare();
     assert_eq!(BareJid::parse(jid.bare_str()).as_ref(), Ok(&bare));
-    assert_eq!(resource.map(|resource| bare.with_resource(&resource)).unwrap_or_else(|| Ok(jid.clone())), Ok(jid));
+    assert_eq!(
+        resource.map(|resource| bare.with_resource(&resource)).unwrap_or_else(|| Ok(jid.clone())),
+        Ok(jid)
+    );
 }

@@ -1,0 +1,73 @@
+//! Servers that are not well, and what `hearth check` says of them.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use super::*;
+
+fn found(dir: &Path, toml: &str) -> Findings {
+    let file = dir.join("config.toml");
+    std::fs::write(&file, toml).unwrap();
+    examine(&Sources { files: vec![file], ..Sources::default() })
+}
+
+#[track_caller]
+fn has(found: &Findings, severity: Severity, about: &str, text: &str) {
+    let hit = |finding: &&Finding| {
+        finding.severity == severity && finding.about.starts_with(about) && finding.text.contains(text)
+    };
+    let hit = found.0.iter().find(hit).unwrap_or_else(|| panic!("no {about}: {text} in {:#?}", found.0));
+    assert!(severity == Severity::Note || !hit.fix.is_empty(), "without a fix: {hit:?}");
+}
+
+const FREE: &str = "[[listen]]\naddress = '127.0.0.1:0'\n";
+
+#[test]
+fn a_new_server_is_fine() {
+    let dir = tempfile::tempdir().unwrap();
+    let found = found(dir.path(), &format!("data.create = true\n{FREE}"));
+    assert_eq!((found.count(Severity::Error), found.count(Severity::Warning)), (0, 0), "{:#?}", found.0);
+    has(&found, Severity::Note, "certificate of localhost", "made at the start");
+    has(&found, Severity::Note, "data", "is made at the start");
+    has(&found, Severity::Note, "listen", "only clients on this machine");
+}
+
+#[test]
+fn every_ill_is_named_with_its_fix() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let toml = format!(
+        "admins = ['me@elsewhere.example']\nadmin.socket = '{}/hearth.sock'\n\
+         [[host]]\ndomain = 'a.example'\n\
+         [[listen]]\naddress = '127.0.0.1:{port}'\n[[listen]]\naddress = '[::]:0'\n",
+        "x".repeat(120)
+    );
+    let found = found(dir.path(), &toml);
+    has(&found, Severity::Warning, "admins", "me@elsewhere.example");
+    has(&found, Severity::Error, "certificate of a.example", "there is none in");
+    has(&found, Severity::Error, &format!("listen 127.0.0.1:{port}"), "another program has this port");
+    has(&found, Severity::Error, "data", "there is no database in");
+    has(&found, Severity::Error, "admin.socket", "the system allows 107");
+    has(&found, Severity::Note, "listen", "a firewall must let TCP ports 0 through");
+}
+
+#[test]
+fn plain_text_and_bad_certificates_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let plain = found(dir.path(), "[[listen]]\naddress = '127.0.0.1:0'\nstarttls = 'off'\n");
+    has(&plain, Severity::Warning, "tls", "no listener offers TLS");
+    std::fs::create_dir(dir.path().join("certs")).unwrap();
+    std::fs::write(dir.path().join("certs/localhost.crt"), "nonsense").unwrap();
+    std::fs::write(dir.path().join("certs/localhost.key"), "nonsense").unwrap();
+    let bad = found(dir.path(), FREE);
+    has(&bad, Severity::Error, "certificate of localhost", "");
+}
+
+#[test]
+fn mistakes_of_the_configuration_come_first_and_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let found = found(dir.path(), "[data]\nxyz = 1\n");
+    assert_eq!(found.0.len(), 1);
+    has(&found, Severity::Error, "configuration", "config.toml:2: there is no setting `data.xyz`");
+}

@@ -1,0 +1,128 @@
+//! Serving: everything is started in order, runs until it is told to stop, and ends in the opposite order.
+
+mod reload;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use hearth_core::clock::SystemClock;
+use hearth_core::control::Order;
+use hearth_core::server::{Parts, Server};
+use hearth_net::tls::{TlsHosts, Watcher};
+use hearth_net::{Net, NetSettings};
+use time::OffsetDateTime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::certificates::{self, Certificates};
+use super::command::hosts;
+use super::config::{Config, Loaded, Sources, load};
+use super::door::Door;
+use super::{data, logging, welcome};
+
+/// How often certificate files are looked at: a renewal is served after one to two of these.
+const CERTIFICATES_LOOK: Duration = Duration::from_secs(30);
+
+/// Serves until SIGTERM, SIGINT or `hearth stop`.
+///
+/// # Errors
+/// What kept the server from starting; the text names the fix.
+pub(crate) fn run(sources: Sources) -> anyhow::Result<ExitCode> {
+    let loaded = load(&sources)?;
+    logging::start(&loaded.config.log)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), files = ?loaded.files, "starting");
+    raise_file_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut program = Program::start(sources, loaded).await?;
+        program.wait().await;
+        program.end().await
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Each client takes a file: as many as the system lets us have.
+fn raise_file_limit() {
+    match rlimit::increase_nofile_limit(rlimit::INFINITY) {
+        Ok(limit) => tracing::info!(limit, "open files"),
+        Err(error) => tracing::warn!(%error, "the limit on open files could not be raised"),
+    }
+}
+
+/// The running parts.
+struct Program {
+    sources: Sources,
+    config: Config,
+    server: Arc<Server>,
+    served: TlsHosts,
+    net: Net,
+    door: Door,
+    orders: mpsc::Receiver<Order>,
+    signals: Signals,
+}
+
+struct Signals {
+    hangup: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+}
+
+impl Program {
+    async fn start(sources: Sources, loaded: Loaded) -> anyhow::Result<Self> {
+        let Loaded { config, plan, files } = loaded;
+        let signals = Signals::listen()?;
+        let hosts = hosts(&config)?;
+        let now = OffsetDateTime::now_utc();
+        let found = certificates::find(&config, &hosts, now)?;
+        let served = certificates::open(&config, &found, now)?;
+        let store = data::open(&config, &plan)?;
+        let parts = Parts { plan, hosts, store, clock: Arc::new(SystemClock), settings: config.settings() };
+        let server = Server::new(parts).await?;
+        let orders = server.control().take_orders().context("somebody else takes the server's orders")?;
+        // before the ports open: where two servers have one configuration, the second must not take a client
+        let door = Door::open(&config.socket(), Arc::clone(&server))?;
+        let settings = NetSettings { listen: config.listen.clone(), tls: served.clone() };
+        let net = Net::start(Arc::clone(&server), settings).context("`hearth check` tells more")?;
+        let Certificates { development, authority, .. } = found;
+        tokio::spawn(Watcher::new(served.clone(), development).run(CERTIFICATES_LOOK));
+        tracing::info!(addresses = ?net.local_addresses(), "serving");
+        welcome::greet(&server, &config, &files, authority.as_deref()).await?;
+        Ok(Self { sources, config, server, served, net, door, orders, signals })
+    }
+
+    /// Works until it is time to stop.
+    async fn wait(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.signals.interrupt.recv() => return tracing::info!("interrupted"),
+                _ = self.signals.terminate.recv() => return tracing::info!("terminated"),
+                _ = self.signals.hangup.recv() => self.reload(None).await,
+                order = self.orders.recv() => match order {
+                    Some(Order::Reload(answer)) => self.reload(Some(answer)).await,
+                    Some(Order::Stop) | None => return tracing::info!("stopped by command"),
+                },
+            }
+        }
+    }
+
+    /// Ends in the opposite order of the start: nobody new, sessions, the database; whoever said `stop` sees it last.
+    async fn end(self) -> anyhow::Result<()> {
+        self.net.shutdown().await;
+        self.server.store().close().await.context("the database did not end well")?;
+        drop(self.door);
+        tracing::info!("ended");
+        Ok(())
+    }
+}
