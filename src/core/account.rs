@@ -84,6 +84,8 @@ pub struct Waiting {
     pub stanza: Arc<Stanza>,
     /// Its row; `None`: it has none and only waits behind others.
     pub row: Option<Arc<Pending>>,
+    /// Since when it is kept because nobody was there to take it, in milliseconds since 1970; 0: it was not late.
+    pub late_ms: i64,
 }
 
 /// What the account's lock guards.

@@ -122,6 +122,7 @@ pub fn end(server: &Arc<Server>, session: &Arc<Session>, unwritten: VecDeque<Ite
     let was_bound = session.account.with(|state| state.resource_of(session.id).is_some());
     if !was_bound {
         // replaced or removed: what was still unwritten by then is all that is left
+        offline::hand_on(server, session, unwritten.iter());
         message::reroute(server, &session.account, unwritten.into_iter());
         return;
     }

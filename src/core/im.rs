@@ -13,7 +13,7 @@ use crate::roster::{self, Roster, RosterItem};
 use crate::roster_table;
 use crate::session::Session;
 use crate::stream::feature::StreamFeature;
-use crate::subscribe;
+use crate::subscribe::{self, Edited};
 
 /// Rosters and subscriptions (RFC 6121 §2, §3).
 pub const MODULE: Module = Module { name: "im", xeps: &[], needs: &[], register };
@@ -30,6 +30,9 @@ fn register(m: &mut Registrar<'_>) -> Result<(), SetupError> {
         m.iq(Verb::Set, on, (ns::SESSION, "session"), session)?;
     }
     m.iq(Verb::Get, Entity::Own, (ns::ROSTER, "query"), roster_get)?;
+    for verb in [Verb::Get, Verb::Set] {
+        m.iq(verb, Entity::Account, (ns::ROSTER, "query"), roster_of_another)?;
+    }
     m.iq(Verb::Set, Entity::Own, (ns::ROSTER, "query"), roster_set)
 }
 
@@ -45,6 +48,11 @@ async fn bind_again(_: IqCall) -> IqResult {
 /// RFC 3921 §3: clients that still ask are told yes; nothing depends on it.
 async fn session(_: IqCall) -> IqResult {
     Ok(Reply::empty())
+}
+
+/// §2.1.5: nobody but its owner.
+async fn roster_of_another(_: IqCall) -> IqResult {
+    Err(StanzaError::new(StanzaCondition::Forbidden))
 }
 
 /// §2.1.3, §2.2, §2.6: the whole roster, or only what changed since the version the client has.
@@ -120,7 +128,7 @@ async fn roster_set(call: IqCall) -> IqResult {
         remove(&call, &account, wish.jid).await?;
     } else {
         let contact = wish.jid.clone();
-        let edit = move |item| (Some(wish.apply_to(item)), ());
+        let edit = move |item| Edited { item: Some(wish.apply_to(item)), pass: false, answer: () };
         subscribe::alter(&call.server, &account, &contact, None, i64::from(limits.roster_items_max), edit)
             .await?;
     }
@@ -182,7 +190,7 @@ async fn remove(
     let edit = |item: RosterItem| {
         let was = (item.listed, item.subscription);
         // whoever is not in the roster cannot be removed from it: a mere request stays as it is
-        (if item.listed { None } else { Some(item) }, was)
+        Edited { item: if item.listed { None } else { Some(item) }, pass: false, answer: was }
     };
     let (listed, was) = subscribe::alter(&call.server, account, &jid, None, i64::MAX, edit).await?;
     if !listed {

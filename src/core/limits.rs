@@ -14,7 +14,9 @@ pub const DEPTH_MAX: u32 = 100;
 /// Elements of one stanza after authentication: many small elements cost more than their bytes say.
 pub const ELEMENTS_MAX: u32 = 20_000;
 /// Failed SASL attempts on one stream (RFC 6120 §6.4.5 asks for 2 to 5).
-pub const SASL_ATTEMPTS_MAX: u8 = 3;
+pub const SASL_ATTEMPTS_MAX: u8 = 5;
+/// Exchanges of any outcome on one stream: some clients try every mechanism before they find one they can finish.
+pub const SASL_EXCHANGES_MAX: u8 = 20;
 /// Failed attempts to bind on one stream (RFC 6120 §7.7.3 asks for 5 to 10).
 pub const BIND_ATTEMPTS_MAX: u8 = 10;
 /// A client that cannot keep up may not hold our memory: its queue ends here, and so does its session.

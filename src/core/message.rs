@@ -11,6 +11,7 @@ use crate::account::{Account, AccountState, Waiting};
 use crate::delivery::{Candidate, Choice, choose};
 use crate::limits::ACCOUNT_WAITING_MAX;
 use crate::metrics::Counter;
+use crate::offline;
 use crate::outbox::Item;
 use crate::pending::{Pending, RowState};
 use crate::router::{Behind, busy};
@@ -65,7 +66,7 @@ pub(crate) fn deliver(
             Verdict::Keep => keep(server, account, state, stanza, sender, permit),
             Verdict::Wait if state.log.waiting.len() >= ACCOUNT_WAITING_MAX => Delivery::Bounce(busy()),
             Verdict::Wait => {
-                state.log.waiting.push_back(Waiting { stanza, row: None });
+                state.log.waiting.push_back(Waiting { stanza, row: None, late_ms: 0 });
                 Delivery::Done
             }
             verdict => finish(server, verdict),
@@ -245,13 +246,17 @@ fn keep(
     };
     let row = Arc::new(Pending::default());
     state.log.kept = state.log.kept.saturating_add(1);
-    state.log.waiting.push_back(Waiting { stanza: Arc::clone(&stanza), row: Some(Arc::clone(&row)) });
     let time_ms = server.now_ms();
+    // what only waits behind others is not late and needs no stamp
+    let is_late = !matches!(choice(state, &stanza), Choice::Addressed | Choice::NonNegative);
+    let late_ms = if is_late { time_ms } else { 0 };
+    let flags = if is_late { offline::LATE } else { 0 };
+    state.log.waiting.push_back(Waiting { stanza: Arc::clone(&stanza), row: Some(Arc::clone(&row)), late_ms });
     let mut text = String::with_capacity(stanza.weight_bytes());
     stanza.write(&mut text, None, Some(ns::CLIENT));
     let peer = stanza.from.as_ref().map_or_else(String::new, |from| from.bare_str().to_owned());
     let job = move |sql: &mut dyn hearth_store::WriteSql| {
-        let entry = log::Entry { account: id, time_ms, flags: 0, peer: &peer, stanza: text.as_bytes() };
+        let entry = log::Entry { account: id, time_ms, flags, peer: &peer, stanza: text.as_bytes() };
         log::append(sql, &entry)
     };
     let settled = Settled {
@@ -333,7 +338,7 @@ pub(crate) fn release(server: &Arc<Server>, account: &Arc<Account>) {
                 Some(RowState::Failed) => -1,
                 None => 0,
             };
-            let Some(Waiting { stanza, .. }) = state.log.waiting.pop_front() else { break };
+            let Some(Waiting { stanza, late_ms, .. }) = state.log.waiting.pop_front() else { break };
             match row {
                 -1 => {
                     state.log.kept = state.log.kept.saturating_sub(1);
@@ -349,13 +354,23 @@ pub(crate) fn release(server: &Arc<Server>, account: &Arc<Account>) {
                         verdict => drop(finish(server, verdict)),
                     }
                 }
-                row => release_row(server, account, state, &stanza, row),
+                row => release_row(server, account, state, &late(server, account, stanza, late_ms), row),
             }
         }
     });
     for (stanza, error) in refused {
         server.bounce(&stanza, &error);
     }
+}
+
+/// With a stamp if it was kept because nobody was there: somebody may have come between then and its commit.
+fn late(server: &Server, account: &Account, stanza: Arc<Stanza>, late_ms: i64) -> Arc<Stanza> {
+    if late_ms == 0 {
+        return stanza;
+    }
+    let keeper = Jid::from(account.jid.to_domain());
+    let payload = offline::stamped(server.plan(), &keeper, late_ms, &stanza.payload);
+    Arc::new(Stanza { payload, ..Stanza::clone(&stanza) })
 }
 
 /// A committed message: to who is there now, or it stays in the log.

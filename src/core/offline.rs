@@ -23,6 +23,9 @@ use crate::session::Session;
 const STAMP: &[FormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
+/// The flag of a row whose message found nobody; one that only had to wait behind others is not late.
+pub(crate) const LATE: i64 = 1;
+
 /// The payload with a stamp that says who kept it, and since when; as it is where no module stamps.
 pub(crate) fn stamped(plan: &Plan, keeper: &Jid, since_ms: i64, payload: &Arc<Payload>) -> Arc<Payload> {
     let Some(stamp) = plan.stamp() else { return Arc::clone(payload) };
@@ -91,7 +94,10 @@ fn hand(server: &Arc<Server>, session: &Arc<Session>, page: &[log::Stored]) -> b
             tracing::error!(row = stored.row, "a stored message is damaged and was passed over");
             continue;
         };
-        let payload = stamped(server.plan(), &keeper, stored.time_ms, &stanza.payload);
+        let payload = match stored.flags & LATE {
+            0 => Arc::clone(&stanza.payload),
+            _ => stamped(server.plan(), &keeper, stored.time_ms, &stanza.payload),
+        };
         let item = Item { row: stored.row, ..Item::new(Arc::new(Stanza { payload, ..stanza })) };
         if session.outbox.push(item).is_err() {
             return false;

@@ -105,8 +105,22 @@ fn meet(server: &Arc<Server>, session: &Arc<Session>, contact: &Contact, presenc
                     server.metrics().stanzas_delivered.up();
                 }
             }
+            if state.available().next().is_none() {
+                let _ = session.outbox.push(Item::to(Arc::new(away(server, &contact.jid, state)), session.jid.clone()));
+            }
         }
     });
+}
+
+/// What is said of an account without available resources: since when, if that is known (§4.3.2 rule 3).
+fn away(server: &Server, bare: &BareJid, state: &AccountState) -> Stanza {
+    let bare = Jid::from(bare);
+    let mut stanza = Stanza::new(Kind::Presence(PresenceType::Unavailable), Payload::empty());
+    if state.away_ms > 0 {
+        stanza.payload = offline::stamped(server.plan(), &bare, state.away_ms, &stanza.payload);
+    }
+    stanza.from = Some(bare);
+    stanza
 }
 
 /// To all available resources of an account, addressed to its bare address (RFC 6121 §4.4.3, §8.5.2.1.2).
@@ -250,11 +264,8 @@ fn answers(
         (false, _) => vec![plain(PresenceType::Unsubscribed, bare)],
         (true, Some(_)) => vec![plain(PresenceType::Unavailable, to.clone())],
         (true, None) if state.available().next().is_none() => {
-            let mut away = plain(PresenceType::Unavailable, bare.clone());
-            if state.away_ms > 0 {
-                away.payload = offline::stamped(server.plan(), &bare, state.away_ms, &away.payload);
-            }
-            vec![away]
+            let to = Some(from.clone());
+            vec![Stanza { to, id: id.map(Into::into), ..away(server, &account.jid, state) }]
         }
         (true, None) => {
             server.metrics().stanzas_delivered.up();

@@ -185,7 +185,9 @@ impl Server {
         removed.await.map_err(Internal::from)?;
         let contacts = account.with(|state| {
             state.removed = true;
-            let items = state.roster.items().iter();
+            // nobody is a contact any more: the end of the sessions is told to nobody
+            let roster = std::mem::take(&mut state.roster);
+            let items = roster.items().iter();
             items.map(|item| (item.jid.clone(), item.subscription)).collect::<Vec<_>>()
         });
         for (contact, subscription) in contacts {

@@ -128,6 +128,12 @@ impl Server {
         if to.local().is_none() {
             return self.to_server(session, host, stanza, to);
         }
+        if let Kind::Presence(kind) = stanza.kind
+            && subscribe::is_subscription(kind)
+        {
+            // whoever asks must not learn from the way it is handled whether there is such an account
+            return subscribe::outbound(self, session, stanza, kind, to);
+        }
         if to.eq_bare(&session.account.jid) && to.is_bare() && matches!(stanza.kind, Kind::Iq(_)) {
             let account = Some(Arc::clone(&session.account));
             return self.ask(session, Arc::clone(host), Entity::Own, account, stanza);
@@ -251,9 +257,6 @@ impl Server {
         kind: PresenceType,
     ) -> Flow {
         let Some(to) = stanza.to.clone() else { return Flow::Done };
-        if subscribe::is_subscription(kind) {
-            return subscribe::outbound(self, session, stanza, kind, &to);
-        }
         match kind {
             PresenceType::Probe => {
                 presence::probed(self, account, &stanza);

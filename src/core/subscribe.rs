@@ -127,6 +127,9 @@ async fn change(
     decide: impl Fn(&RosterItem) -> Option<Change> + Send + Sync + 'static,
 ) -> Result<Option<Change>, StanzaError> {
     let current = account.with(|state| {
+        if state.removed {
+            return None;
+        }
         let item = state.roster.get(contact.as_str()).cloned();
         let item = item.unwrap_or_else(|| RosterItem::new(contact.clone()));
         decide(&item).map(|change| (item.subscription == change.state, change))
@@ -145,7 +148,7 @@ async fn change(
     let keep_request = arrived.clone();
     let limit = i64::from(server.settings().limits.roster_items_max);
     let outcome = alter(server, account, contact, arrived, limit, move |mut item| {
-        let Some(change) = decide(&item) else { return (Some(item), None) };
+        let Some(change) = decide(&item) else { return Edited { item: Some(item), pass: false, answer: None } };
         item.subscription = change.state;
         // §3.1.3: a request alone makes no item; §3.2, §3.3: an item stays when the subscription goes
         item.listed |= change.state.makes_item();
@@ -154,10 +157,20 @@ async fn change(
             _ if change.state.pending_in => item.request,
             _ => None,
         };
-        (Some(item), Some(change))
+        Edited { item: Some(item), pass: change.pass, answer: Some(change) }
     })
     .await?;
     Ok(outcome)
+}
+
+/// What an edit of one contact comes to.
+pub(crate) struct Edited<T> {
+    /// The item afterwards; `None`: forget it.
+    pub(crate) item: Option<RosterItem>,
+    /// Whether the stanza that arrived is delivered.
+    pub(crate) pass: bool,
+    /// What the asker wants to know.
+    pub(crate) answer: T,
 }
 
 /// Stores an edit of one contact, then, in the order of commits, takes it into memory, delivers what `arrived`, and
@@ -168,7 +181,7 @@ pub(crate) async fn alter<T: Clone + Send + Sync + 'static>(
     contact: &BareJid,
     arrived: Option<(Arc<Stanza>, PresenceType)>,
     items_max: i64,
-    edit: impl Fn(RosterItem) -> (Option<RosterItem>, T) + Send + Sync + 'static,
+    edit: impl Fn(RosterItem) -> Edited<T> + Send + Sync + 'static,
 ) -> Result<T, StanzaError> {
     let Some(id) = account.id else { return Err(StanzaError::new(StanzaCondition::NotAllowed)) };
     let permit = server.store().reserve().await.map_err(Internal::from)?;
@@ -177,9 +190,9 @@ pub(crate) async fn alter<T: Clone + Send + Sync + 'static>(
     let job = move |sql: &mut dyn hearth_store::WriteSql| {
         let mut result = None;
         let change = roster_table::change(sql, id, &jid, |item| {
-            let (item, answer) = edit(item);
-            result = Some(answer);
-            item
+            let edited = edit(item);
+            result = Some((edited.answer, edited.pass));
+            edited.item
         })?;
         let grown = change.visible && change.item.is_some();
         if grown && roster_table::count(sql, id)? > items_max {
@@ -190,8 +203,10 @@ pub(crate) async fn alter<T: Clone + Send + Sync + 'static>(
     let (server, account) = (Arc::clone(server), Arc::clone(account));
     permit.submit_then(job, move |outcome| {
         let outcome = outcome.map(|(change, result)| {
-            account.with(|state| committed(&server, state, &change, arrived.as_ref()));
-            result
+            let (answer, pass) = result?;
+            let arrived = arrived.as_ref().filter(|_| pass);
+            account.with(|state| committed(&server, state, &change, arrived));
+            Some(answer)
         });
         // the asker may have gone; the change stands all the same
         let _ = tell.send(outcome);
@@ -215,10 +230,8 @@ fn committed(
     change: &RosterChange,
     arrived: Option<&(Arc<Stanza>, PresenceType)>,
 ) {
-    let before = state.roster.subscription(change.jid.as_str());
     state.roster.apply(change);
-    let after = state.roster.subscription(change.jid.as_str());
-    if let Some((stanza, kind)) = arrived.filter(|_| before != after) {
+    if let Some((stanza, kind)) = arrived {
         hand(server, state, stanza, *kind);
     }
     if change.visible {
@@ -226,12 +239,12 @@ fn committed(
     }
 }
 
-/// A request goes to available resources (§3.1.3), the rest to interested ones (§3.1.6, §3.2.3, §3.3.3).
+/// A request goes to available resources (§3.1.3), the rest to interested ones (§3.1.6, §3.2.3, §3.3.3); an available
+/// one that never asked for the roster hears it too, since presence is what it is interested in.
 fn hand(server: &Server, state: &AccountState, stanza: &Arc<Stanza>, kind: PresenceType) {
     for resource in &state.resources {
-        let wanted =
-            if kind == PresenceType::Subscribe { resource.is_available() } else { resource.interested };
-        if wanted {
+        let interested = kind != PresenceType::Subscribe && resource.interested;
+        if resource.is_available() || interested {
             let _ = resource.session.outbox.push(Item { sole: false, ..Item::new(Arc::clone(stanza)) });
             server.metrics().stanzas_delivered.up();
         }

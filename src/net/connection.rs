@@ -392,6 +392,10 @@ impl Connection {
 
     /// Our end tag; the session is over with it.
     fn close(&mut self) {
+        // what was asked before the end is answered before the end (RFC 6120 §4.4)
+        if let Some(session) = &self.session {
+            session.outbox.take(usize::MAX).0.into_iter().for_each(|item| self.outgoing.push(item));
+        }
         self.outgoing.sink().push_str("</stream:stream>");
         let now = Instant::now();
         self.clock.closing = Some(now);

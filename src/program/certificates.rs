@@ -76,7 +76,11 @@ pub(crate) fn is_needed(listen: &[ListenConfig]) -> bool {
 ///
 /// # Errors
 /// [`CertificateError`], whose text names the fix.
-pub(crate) fn find(config: &Config, hosts: &Hosts, now: OffsetDateTime) -> Result<Certificates, CertificateError> {
+pub(crate) fn find(
+    config: &Config,
+    hosts: &Hosts,
+    now: OffsetDateTime,
+) -> Result<Certificates, CertificateError> {
     let directory = &config.tls.certificates;
     let mut domains: Vec<String> = hosts.all().map(|host| host.domain.to_string()).collect();
     domains.sort();
@@ -101,7 +105,11 @@ pub(crate) fn find(config: &Config, hosts: &Hosts, now: OffsetDateTime) -> Resul
 ///
 /// # Errors
 /// [`CertificateError`].
-pub(crate) fn open(config: &Config, found: &Certificates, now: OffsetDateTime) -> Result<TlsHosts, CertificateError> {
+pub(crate) fn open(
+    config: &Config,
+    found: &Certificates,
+    now: OffsetDateTime,
+) -> Result<TlsHosts, CertificateError> {
     check_use(config, found, now)?;
     if config.tls.development && !is_local(&config.listen) {
         tracing::warn!(
@@ -155,7 +163,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (network, hosts) = config(dir.path(), "[[listen]]\naddress = '[::]:5222'\n");
         let missing = find(&network, &hosts, NOW).unwrap_err();
-        assert!(matches!(&missing, CertificateError::Missing { host, .. } if host == "localhost"), "{missing}");
+        assert!(
+            matches!(&missing, CertificateError::Missing { host, .. } if host == "localhost"),
+            "{missing}"
+        );
 
         let (local, hosts) = config(dir.path(), "");
         let found = find(&local, &hosts, NOW).unwrap();

@@ -14,9 +14,6 @@ const AFTER: &str = "\
 Settings are in config.toml (here, or in /etc/hearth; or --config). Variables go over it: HEARTH_DATA_DIRECTORY,
 HEARTH_HOSTS=a.example,b.example, and HEARTH__section__key=value for every other setting.";
 
-/// The words of the program itself.
-pub(crate) const OWN: [&str; 3] = ["serve", "init", "check"];
-
 /// The whole command line.
 pub(crate) fn build(plan: &Plan) -> Clap {
     let config = Arg::new("config")
@@ -34,9 +31,13 @@ pub(crate) fn build(plan: &Plan) -> Clap {
         .disable_help_subcommand(true)
         .arg(config)
         .subcommand(Clap::new("serve").about("Run the server until it is told to stop"))
-        .subcommand(Clap::new("init").about("Make the data directory, and a configuration where there is none"))
+        .subcommand(
+            Clap::new("init").about("Make the data directory, and a configuration where there is none"),
+        )
         .subcommand(Clap::new("check").about("Look for everything that would go wrong, with its fix"));
-    groups(plan).into_iter().fold(hearth, |hearth, (word, commands)| hearth.subcommand(group(word, &commands)))
+    groups(plan)
+        .into_iter()
+        .fold(hearth, |hearth, (word, commands)| hearth.subcommand(group(word, &commands)))
 }
 
 /// The files named by `--config`.
@@ -45,7 +46,10 @@ pub(crate) fn files(matches: &ArgMatches) -> Vec<PathBuf> {
 }
 
 /// The command of the registry that was given, with its arguments.
-pub(crate) fn chosen<'p, 'm>(plan: &'p Plan, matches: &'m ArgMatches) -> Option<(&'p Command, &'m ArgMatches)> {
+pub(crate) fn chosen<'p, 'm>(
+    plan: &'p Plan,
+    matches: &'m ArgMatches,
+) -> Option<(&'p Command, &'m ArgMatches)> {
     let (mut name, mut matches) = matches.subcommand().map(|(name, matches)| (name.to_owned(), matches))?;
     while let Some((word, inner)) = matches.subcommand() {
         name = format!("{name} {word}");
@@ -91,9 +95,10 @@ fn argument(arg: &'static command::Arg) -> Arg {
             .long(format!("{}-stdin", arg.name))
             .action(ArgAction::SetTrue)
             .help(format!("Read {} from standard input instead of asking for it", arg.help)),
-        (ArgKind::Lines, _) => {
-            argument.value_name("FILE").default_value("-").help(format!("A file with {}; - is standard input", arg.help))
-        }
+        (ArgKind::Lines, _) => argument
+            .value_name("FILE")
+            .default_value("-")
+            .help(format!("A file with {}; - is standard input", arg.help)),
         (ArgKind::Accounts | ArgKind::Jids, true) => {
             argument.value_name(value_name(arg.kind)).required(true).num_args(1..)
         }
@@ -150,7 +155,8 @@ mod tests {
 
     fn parse(line: &str) -> Result<(String, ArgMatches), String> {
         let plan = modules::plan(&Sections::new()).unwrap();
-        let matches = build(&plan).try_get_matches_from(line.split(' ')).map_err(|error| error.to_string())?;
+        let matches =
+            build(&plan).try_get_matches_from(line.split(' ')).map_err(|error| error.to_string())?;
         let (command, matches) = chosen(&plan, &matches).ok_or("none of the registry")?;
         Ok((command.name.to_owned(), matches.clone()))
     }
@@ -165,7 +171,8 @@ mod tests {
             let found = command.name.split(' ').try_fold(&clap, |clap, word| clap.find_subcommand(word));
             let help = found.unwrap_or_else(|| panic!("{}", command.name)).get_about().unwrap().to_string();
             assert_eq!(help, command.help);
-            assert!(!OWN.contains(&command.name), "{} is a word of the program itself", command.name);
+            let own = ["serve", "init", "check"];
+            assert!(!own.contains(&command.name), "{} is a word of the program itself", command.name);
         }
     }
 

@@ -65,7 +65,13 @@ impl Recipient {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let Loaded { config, plan, .. } = loaded;
         let store = data::open(&config, &plan)?;
-        let parts = Parts { hosts: hosts(&config)?, settings: config.settings(), store, plan, clock: Arc::new(SystemClock) };
+        let parts = Parts {
+            hosts: hosts(&config)?,
+            settings: config.settings(),
+            store,
+            plan,
+            clock: Arc::new(SystemClock),
+        };
         let server = runtime.block_on(Server::new(parts))?;
         Ok(Self::Offline { server, runtime })
     }
@@ -75,7 +81,9 @@ impl Recipient {
             Self::Running(client) => client.call(&request),
             Self::Offline { server, runtime } => {
                 let values = request.values.into_iter().map(|(name, secret)| (name, secret.0));
-                Ok(runtime.block_on(command::call(server, Caller::LocalSocket, &request.command, values)).into())
+                Ok(runtime
+                    .block_on(command::call(server, Caller::LocalSocket, &request.command, values))
+                    .into())
             }
         }
     }

@@ -158,6 +158,7 @@ impl Default for LogConfig {
 
 impl Config {
     /// The configuration as shipped: the defaults, for somebody who begins.
+    #[cfg(test)]
     pub(crate) fn shipped() -> Self {
         let mut config = Self::default();
         config.data.create = true;
@@ -181,7 +182,9 @@ impl Config {
 
     /// Makes every relative path one below `base`.
     fn root_at(&mut self, base: &Path) {
-        for path in [&mut self.data.directory, &mut self.tls.certificates].into_iter().chain(&mut self.admin.socket) {
+        for path in
+            [&mut self.data.directory, &mut self.tls.certificates].into_iter().chain(&mut self.admin.socket)
+        {
             *path = base.join(&*path);
         }
     }

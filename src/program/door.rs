@@ -133,7 +133,9 @@ async fn serve(stream: UnixStream, server: &Arc<Server>) -> io::Result<()> {
     loop {
         let mut line = Zeroizing::new(Vec::new());
         let mut bounded = (&mut reader).take(REQUEST_BYTES_MAX + 1);
-        let Ok(bytes) = timeout(REQUEST_WAIT, bounded.read_until(b'\n', &mut line)).await else { return Ok(()) };
+        let Ok(bytes) = timeout(REQUEST_WAIT, bounded.read_until(b'\n', &mut line)).await else {
+            return Ok(());
+        };
         if bytes? == 0 {
             return Ok(());
         }

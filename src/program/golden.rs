@@ -4,6 +4,7 @@ mod doap;
 mod readme;
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use super::config::{Config, Sources, document, load};
 use super::modules::{self, Sections};
@@ -12,26 +13,39 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }
 
+/// Tests run side by side, and some have parts of one file.
+static FILES: Mutex<()> = Mutex::new(());
+
 /// Compares a file with what it should be, or writes it.
 #[track_caller]
 fn golden(path: &str, expected: &str) {
+    let _held = FILES.lock().unwrap_or_else(PoisonError::into_inner);
+    compare(path, expected);
+}
+
+#[track_caller]
+fn compare(path: &str, expected: &str) {
     let file = root().join(path);
     if std::env::var_os("BLESS").is_some() {
         std::fs::write(&file, expected).unwrap();
     }
     let found = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(found == expected, "{path} is not what the code makes; `cargo dev bless` writes it anew\n{expected}");
+    assert!(
+        found == expected,
+        "{path} is not what the code makes; `cargo dev bless` writes it anew\n{expected}"
+    );
 }
 
 /// Compares what stands between two markers of a file, or writes it there.
 #[track_caller]
 fn golden_between(path: &str, marker: &str, expected: &str) {
+    let _held = FILES.lock().unwrap_or_else(PoisonError::into_inner);
     let file = root().join(path);
     let text = std::fs::read_to_string(&file).unwrap();
     let (begin, end) = (format!("<!-- {marker}: made by a test -->\n"), format!("<!-- /{marker} -->\n"));
     let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{path} has no {begin}"));
     let (_, after) = rest.split_once(&end).unwrap_or_else(|| panic!("{path} has no {end}"));
-    golden(path, &format!("{before}{begin}{expected}{end}{after}"));
+    compare(path, &format!("{before}{begin}{expected}{end}{after}"));
 }
 
 #[test]

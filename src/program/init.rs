@@ -32,7 +32,9 @@ pub(crate) fn run(mut sources: Sources) -> anyhow::Result<ExitCode> {
     let store = data::open(&config, &plan)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(store.close())?;
-    say(&format!("An empty database was made in {directory}. `hearth check` looks at the rest, `hearth` starts."));
+    say(&format!(
+        "An empty database was made in {directory}. `hearth check` looks at the rest, `hearth` starts."
+    ));
     Ok(ExitCode::SUCCESS)
 }
 

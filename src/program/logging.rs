@@ -12,7 +12,8 @@ use super::config::{LogConfig, LogFormat};
 /// # Errors
 /// The level cannot be understood, or logging has begun already.
 pub(crate) fn start(config: &LogConfig) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.level).with_context(|| format!("log.level `{}`", config.level))?;
+    let filter =
+        EnvFilter::try_new(&config.level).with_context(|| format!("log.level `{}`", config.level))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let started = match config.format {
         LogFormat::Human => log.with_ansi(io::stderr().is_terminal()).try_init(),

@@ -91,10 +91,10 @@ impl Program {
         let parts = Parts { plan, hosts, store, clock: Arc::new(SystemClock), settings: config.settings() };
         let server = Server::new(parts).await?;
         let orders = server.control().take_orders().context("somebody else takes the server's orders")?;
-        // before the ports open: where two servers have one configuration, the second must not take a client
-        let door = Door::open(&config.socket(), Arc::clone(&server))?;
         let settings = NetSettings { listen: config.listen.clone(), tls: served.clone() };
         let net = Net::start(Arc::clone(&server), settings).context("`hearth check` tells more")?;
+        // last: whoever finds the socket finds a server that clients can reach
+        let door = Door::open(&config.socket(), Arc::clone(&server))?;
         let Certificates { development, authority, .. } = found;
         tokio::spawn(Watcher::new(served.clone(), development).run(CERTIFICATES_LOOK));
         tracing::info!(addresses = ?net.local_addresses(), "serving");

@@ -38,13 +38,18 @@ fn text(program: &str, config: &Config, files: &[PathBuf], authority: Option<&Pa
     let _ = writeln!(out, "  1. In another terminal, make an account (it asks for a password):");
     let _ = writeln!(out, "       {program} account add you@{domain}{}\n", named(files));
     let _ = writeln!(out, "  2. In a client, add the account you@{domain} with that password.");
-    for (encryption, what) in [(Encryption::Starttls, "with STARTTLS"), (Encryption::Direct, "with direct TLS")] {
+    for (encryption, what) in
+        [(Encryption::Starttls, "with STARTTLS"), (Encryption::Direct, "with direct TLS")]
+    {
         if let Some(address) = address(config, encryption) {
             let _ = writeln!(out, "       server {}, port {}, {what}", host_of(address), address.port());
         }
     }
     if let Some(authority) = authority {
-        let _ = writeln!(out, "\n  3. The certificate is from a CA that was made for this machine. Let the client trust");
+        let _ = writeln!(
+            out,
+            "\n  3. The certificate is from a CA that was made for this machine. Let the client trust"
+        );
         let _ = writeln!(out, "       {}\n     or accept the certificate when it asks.", authority.display());
     }
     out.push('\n');
@@ -75,7 +80,12 @@ mod tests {
     #[test]
     fn the_first_steps_are_exact() {
         let files = [PathBuf::from("config.toml")];
-        let text = text("target/release/hearth", &Config::shipped(), &files, Some(Path::new("certs/development-ca.crt")));
+        let text = text(
+            "target/release/hearth",
+            &Config::shipped(),
+            &files,
+            Some(Path::new("certs/development-ca.crt")),
+        );
         expect![[r#"
 
             Hearth serves localhost. It has no account yet; this is what to do:

@@ -14,7 +14,7 @@ use crate::numbers::Numbers;
 use crate::queue::Queue;
 use crate::reader::{self, QueuedRead, Reader};
 use crate::sqlite::{Engine, Sqlite};
-use crate::writer::{Queued, Writer};
+use crate::writer::{GROUP_US_MAX, Queued, Writer};
 use crate::{Migrations, OpenError, Options, Sql, Stats, StoreError, WriteSql, migrate, schema};
 
 /// Reads that may be queued or running.
@@ -54,7 +54,8 @@ impl Store {
         Self::start(&Engine::file(held.database.clone(), options), options, migrations, Some(held))
     }
 
-    /// A store that lives as long as the process uses it, for tests: the same threads, queue and grouping.
+    /// A store that lives as long as the process uses it, for tests: the same threads, queue and grouping, except
+    /// that a group has no limit in time, so that a slow machine groups like a fast one.
     ///
     /// # Errors
     /// See [`OpenError`]: a migration that fails.
@@ -250,6 +251,7 @@ impl Inner {
             queue: Arc::clone(&self.jobs),
             gate: Arc::clone(gate),
             stats: Arc::clone(stats),
+            group_us_max: if engine.path().is_some() { GROUP_US_MAX } else { u64::MAX },
             broken: false,
         };
         let writer = thread("store-writer", &held, || writer.serve())?;

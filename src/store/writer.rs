@@ -19,7 +19,7 @@ use crate::{Row, Sql, StoreError, Value, WriteSql};
 const GROUP_JOBS_MAX: usize = 1024;
 
 /// A group that has run this long takes no more jobs.
-const GROUP_US_MAX: u64 = 20_000;
+pub(crate) const GROUP_US_MAX: u64 = 20_000;
 
 /// A job in the queue, with the place it takes.
 pub(crate) struct Queued {
@@ -34,6 +34,8 @@ pub(crate) struct Writer {
     pub(crate) queue: Arc<Queue<Queued>>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) stats: Arc<Stats>,
+    /// [`GROUP_US_MAX`], or no limit where grouping must not depend on the speed of the machine.
+    pub(crate) group_us_max: u64,
     /// The connection can no longer be trusted; it is opened anew before the next group.
     pub(crate) broken: bool,
 }
@@ -120,7 +122,7 @@ impl Writer {
                     return Ok(Run::Torn);
                 }
             }
-            if group.len() >= GROUP_JOBS_MAX || watch.us() >= GROUP_US_MAX {
+            if group.len() >= GROUP_JOBS_MAX || watch.us() >= self.group_us_max {
                 return Ok(Run::Whole);
             }
             match self.queue.try_pop() {

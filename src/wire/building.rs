@@ -53,6 +53,7 @@ impl Building {
         let namespace = names.element()?;
         let stanza = if namespace == content { StanzaName::parse(tag.name.local()) } else { None };
         let head = match stanza {
+            Some(_) if !tag.name.prefix().is_empty() => return Err(Misbehaved::PrefixedContent),
             Some(name) => Head::Stanza(stanza_head(name, names)?),
             None => Head::Nonza(Box::new(nonza_head(names, namespace)?)),
         };
@@ -147,6 +148,9 @@ fn write_start(names: Names<'_, '_>, in_stanza: bool, writer: &mut XmlWriter) ->
     let local = names.tag.name.local();
     let mut attributes = names.tag.attributes.len();
     if in_stanza && writer.in_content() && is_content(namespace) {
+        if !names.tag.name.prefix().is_empty() {
+            return Err(Misbehaved::PrefixedContent);
+        }
         writer.open_content(local);
     } else {
         attributes += usize::from(writer.open_declares(local, namespace));

@@ -227,6 +227,8 @@ impl Framer {
             (None, _) => Ok(spaces),
             (Some(_), Place::Closed) => Err(Misbehaved::AfterClose),
             (Some(b'<'), _) => Ok(spaces),
+            // no UTF-8 begins so: UTF-16 by its byte order mark, or Latin-1 (RFC 6120 §11.6)
+            (Some(0x80..=0xC1 | 0xF5..=0xFF), _) => Err(Misbehaved::NotUtf8),
             (Some(_), Place::Open) => Err(Misbehaved::LooseText),
             (Some(_), _) => Err(Misbehaved::EarlyText),
         }

@@ -20,6 +20,8 @@ pub enum Misbehaved {
     DuplicateAttribute,
     #[error("a prefix that is not bound to a namespace")]
     UnboundPrefix,
+    #[error("a prefix on an element of the content namespace")]
+    PrefixedContent,
     #[error("a namespace declaration that XML names forbids")]
     Declaration,
     #[error("an end tag without its start tag")]
@@ -73,6 +75,8 @@ impl From<Misbehaved> for StreamCondition {
             | Misbehaved::Comment
             | Misbehaved::ProcessingInstruction
             | Misbehaved::Doctype => Self::RestrictedXml,
+            // RFC 6120 §4.8.5: not to be accepted, let alone passed on
+            Misbehaved::PrefixedContent => Self::BadNamespacePrefix,
             Misbehaved::LooseText => Self::BadFormat,
             Misbehaved::TooManyBytes(_)
             | Misbehaved::TooManyElements(_)

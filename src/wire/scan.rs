@@ -1,6 +1,6 @@
 //! Where one token of XML ends: found incrementally, so that a byte at a time costs no more than all at once.
 
-use memchr::{memchr, memchr3, memmem};
+use memchr::{memchr, memchr2, memmem};
 
 use crate::attribute::is_space;
 use crate::misbehaved::Misbehaved;
@@ -38,6 +38,16 @@ const CDATA_END: &[u8] = b"]]>";
 const DECLARATION: &[u8] = b"<?xml";
 const DECLARATION_END: &[u8] = b"?>";
 
+/// What ends a stretch of a tag outside of quotes. Such stretches are short: a look-up per byte is quick.
+const STOPS: [bool; 256] = {
+    let mut stops = [false; 256];
+    stops[b'>' as usize] = true;
+    stops[b'"' as usize] = true;
+    stops[b'\'' as usize] = true;
+    stops[b'<' as usize] = true;
+    stops
+};
+
 impl Scan {
     /// The token at the front of `input`, or `None` while it is incomplete. `input` must begin with the same bytes
     /// as at the call before, if that answered `None`.
@@ -46,7 +56,7 @@ impl Scan {
             [] => None,
             [b'<', b'!', ..] => self.section(input)?,
             [b'<', b'?', ..] => self.declaration(input)?,
-            [b'<', ..] => self.tag(input).map(Token::Tag),
+            [b'<', ..] => self.tag(input)?.map(Token::Tag),
             _ => self.text(input).map(Token::Text),
         };
         if found.is_some() {
@@ -55,24 +65,26 @@ impl Scan {
         Ok(found)
     }
 
-    /// Finds the `>` that is not inside quotes.
-    fn tag(&mut self, input: &[u8]) -> Option<usize> {
+    /// Finds the `>` that is not inside quotes. A second `<` before it can never become right (XML 1.0 §3.1).
+    fn tag(&mut self, input: &[u8]) -> Result<Option<usize>, Misbehaved> {
+        self.looked = self.looked.max(1);
         while let Some(rest) = input.get(self.looked..).filter(|rest| !rest.is_empty()) {
             let hit = match self.quote {
-                Some(quote) => memchr(quote, rest),
-                None => memchr3(b'>', b'"', b'\'', rest),
+                Some(quote) => memchr2(quote, b'<', rest),
+                None => rest.iter().position(|&byte| STOPS[byte as usize]),
             };
             let Some(at) = hit else {
                 self.looked = input.len();
-                return None;
+                return Ok(None);
             };
             self.looked += at + 1;
             match rest[at] {
-                b'>' if self.quote.is_none() => return Some(self.looked),
+                b'<' => return Err(Misbehaved::Tag),
+                b'>' if self.quote.is_none() => return Ok(Some(self.looked)),
                 byte => self.quote = if self.quote.is_some() { None } else { Some(byte) },
             }
         }
-        None
+        Ok(None)
     }
 
     fn text(&mut self, input: &[u8]) -> Option<usize> {

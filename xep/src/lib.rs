@@ -30,4 +30,5 @@ xeps! {
     xep0077_register,
     xep0049_private,
     xep0440_sasl_channel_binding,
+    xep0050_adhoc,
 }

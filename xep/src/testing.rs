@@ -214,7 +214,8 @@ impl Client {
             }
         }
         if let Some(end) = end {
-            *self.end.lock() = Some(end.condition.map(|condition| condition.name().to_owned()).unwrap_or_default());
+            *self.end.lock() =
+                Some(end.condition.map(|condition| condition.name().to_owned()).unwrap_or_default());
         }
     }
 
@@ -262,5 +263,6 @@ impl Client {
 fn stanza(xml: &str) -> Stanza {
     let at = xml.find([' ', '/', '>']).unwrap();
     let (name, rest) = xml.split_at(at);
-    framer::read_stanza(&format!("{name} xmlns='jabber:client'{rest}")).unwrap_or_else(|| panic!("no stanza: {xml}"))
+    framer::read_stanza(&format!("{name} xmlns='jabber:client'{rest}"))
+        .unwrap_or_else(|| panic!("no stanza: {xml}"))
 }

@@ -27,7 +27,12 @@ pub(crate) const MODULE: Module = Module {
     name: "disco",
     xeps: &[
         Xep { number: 30, version: "2.5.0", support: Support::Complete, title: "Service Discovery" },
-        Xep { number: 128, version: "1.0.1", support: Support::Complete, title: "Service Discovery Extensions" },
+        Xep {
+            number: 128,
+            version: "1.0.1",
+            support: Support::Complete,
+            title: "Service Discovery Extensions",
+        },
         Xep {
             number: 157,
             version: "1.1.1",
@@ -52,7 +57,9 @@ const ACCOUNT: Identity = Identity { category: "account", kind: "registered", na
 
 fn register(m: &mut Registrar<'_>) -> Result<(), SetupError> {
     let Config { contact } = m.config()?;
-    if let Some(form) = contact.form().map_err(|message| SetupError::Invalid { module: MODULE.name, message })? {
+    if let Some(form) =
+        contact.form().map_err(|message| SetupError::Invalid { module: MODULE.name, message })?
+    {
         m.info_form(move |_, _| Some(form.clone()));
     }
     let cache = Arc::new(Cache::default());
@@ -107,7 +114,10 @@ fn whole(call: &IqCall) -> NodeInfo {
     let mut info = disco::describe(&call.server, &call.host, call.on);
     if call.account.as_ref().is_some_and(|account| account.id.is_none()) {
         // XEP-0175: a guest's account is gone with its session
-        info.identities.iter_mut().filter(|i| i.category == ACCOUNT.category).for_each(|i| i.kind = "anonymous");
+        info.identities
+            .iter_mut()
+            .filter(|i| i.category == ACCOUNT.category)
+            .for_each(|i| i.kind = "anonymous");
     }
     info
 }
@@ -129,7 +139,8 @@ async fn node_items(call: &IqCall, node: &str) -> Result<Vec<NodeItem>, StanzaEr
 /// The resources that show themselves; to the account itself the others, too.
 fn resources(call: &IqCall, account: &Account) -> Vec<NodeItem> {
     account.with(|state| {
-        let shown = state.resources.iter().filter(|resource| call.on == Entity::Own || resource.is_available());
+        let shown =
+            state.resources.iter().filter(|resource| call.on == Entity::Own || resource.is_available());
         shown.map(|resource| NodeItem { jid: resource.session.jid.clone(), node: None, name: None }).collect()
     })
 }

@@ -40,7 +40,8 @@ impl Default for Config {
 
 fn register(m: &mut Registrar<'_>) -> Result<(), SetupError> {
     let Config { document_bytes_max, documents_max } = m.config()?;
-    let kind = kv::Kind { name: "private", value_bytes_max: document_bytes_max as usize, count_max: documents_max };
+    let kind =
+        kv::Kind { name: "private", value_bytes_max: document_bytes_max as usize, count_max: documents_max };
     // where clients look, and where they send it
     m.feature(Entity::Server, NS);
     m.feature(Entity::Own, NS);
@@ -48,7 +49,9 @@ fn register(m: &mut Registrar<'_>) -> Result<(), SetupError> {
     m.iq(Verb::Set, Entity::Own, (NS, "query"), move |call| set(kind, call))?;
     // §2.3: a JID other than the sender's. For accounts `service-unavailable` stands, which tells nobody that they exist.
     for verb in [Verb::Get, Verb::Set] {
-        m.iq(verb, Entity::Server, (NS, "query"), async |_| Err(StanzaError::new(StanzaCondition::Forbidden)))?;
+        m.iq(verb, Entity::Server, (NS, "query"), async |_| {
+            Err(StanzaError::new(StanzaCondition::Forbidden))
+        })?;
     }
     Ok(())
 }
@@ -84,9 +87,12 @@ async fn set(kind: kv::Kind, call: IqCall) -> IqResult {
     if documents.is_empty() {
         return Err(StanzaError::new(StanzaCondition::NotAcceptable).with_text("there is nothing to store"));
     }
-    let documents: Vec<(String, String)> = documents.into_iter().map(|(ns, elements)| (ns, document(&elements))).collect();
+    let documents: Vec<(String, String)> =
+        documents.into_iter().map(|(ns, elements)| (ns, document(&elements))).collect();
     let work = move |sql: &mut dyn hearth_store::WriteSql| {
-        documents.iter().try_for_each(|(name, document)| kv::set(sql, &kind, account, name, document.as_bytes()))
+        documents
+            .iter()
+            .try_for_each(|(name, document)| kv::set(sql, &kind, account, name, document.as_bytes()))
     };
     match call.server.store().write(work).await {
         Ok(()) => Ok(Reply::empty()),
@@ -118,7 +124,8 @@ fn document(elements: &[&Element]) -> String {
 
 fn restored(document: &[u8]) -> Result<Payload, Internal> {
     let text = std::str::from_utf8(document).ok();
-    let query = text.and_then(|text| text.parse::<Element>().ok()).ok_or(Internal::Damaged("a private document"))?;
+    let query =
+        text.and_then(|text| text.parse::<Element>().ok()).ok_or(Internal::Damaged("a private document"))?;
     Ok(Payload::from(&query))
 }
 
@@ -151,9 +158,15 @@ mod tests {
         let prefs = "<exodus xmlns='exodus:prefs'><nick xml:lang='da'>H &amp; O</nick> <b xmlns='urn:b' c='&apos;'/></exodus>";
         check(&hamlet, &iq("set", &format!("{prefs}<a xmlns='exodus:prefs'/>")), "type='result'/>").await;
         let asked = iq("get", "<exodus xmlns='exodus:prefs'/>");
-        check(&hamlet, &asked, &format!("<query xmlns='jabber:iq:private'>{prefs}<a xmlns='exodus:prefs'/></query>")).await;
+        check(
+            &hamlet,
+            &asked,
+            &format!("<query xmlns='jabber:iq:private'>{prefs}<a xmlns='exodus:prefs'/></query>"),
+        )
+        .await;
         check(&hamlet, &iq("set", "<exodus xmlns='exodus:prefs'/>"), "type='result'/>").await;
-        check(&hamlet, &asked, "<query xmlns='jabber:iq:private'><exodus xmlns='exodus:prefs'/></query>").await;
+        check(&hamlet, &asked, "<query xmlns='jabber:iq:private'><exodus xmlns='exodus:prefs'/></query>")
+            .await;
     }
 
     #[tokio::test]
@@ -171,7 +184,9 @@ mod tests {
         check(&hamlet, &iq("get", ""), "<error type='modify'><bad-request ").await;
         check(&hamlet, &iq("get", "<a xmlns='urn:a'/><b xmlns='urn:b'/>"), "bad-request").await;
         check(&hamlet, &iq("set", ""), "<error type='modify'><not-acceptable ").await;
-        for namespace in ["jabber:client", "jabber:iq:private", "http://jabber.org/protocol/x", "vcard-temp", ""] {
+        for namespace in
+            ["jabber:client", "jabber:iq:private", "http://jabber.org/protocol/x", "vcard-temp", ""]
+        {
             for kind in ["get", "set"] {
                 check(&hamlet, &iq(kind, &format!("<a xmlns='{namespace}'/>")), "not-acceptable").await;
             }
@@ -183,7 +198,8 @@ mod tests {
         let scene = Scene::new("").await;
         let macbeth = scene.login("macbeth").await;
         scene.account("hamlet").await;
-        let to = |to: &str, kind: &str| iq(kind, "<a xmlns='urn:a'/>").replace("id=", &format!("to='{to}' id="));
+        let to =
+            |to: &str, kind: &str| iq(kind, "<a xmlns='urn:a'/>").replace("id=", &format!("to='{to}' id="));
         for kind in ["get", "set"] {
             check(&macbeth, &to("hamlet@verona.example", kind), "service-unavailable").await;
             check(&macbeth, &to("nobody@verona.example", kind), "service-unavailable").await;

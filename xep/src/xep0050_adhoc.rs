@@ -5,7 +5,7 @@
 //! is here by itself: its arguments make the form, its answer the result. All have one stage.
 //!
 //! XEP-0133: add, delete, disable and re-enable users, change a password, end sessions, with the fields it names. All
-//! that is said is English; who asks for another language in `<command/>` itself is refused with `bad-locale` (§3.8).
+//! that is said is English; who asks for another language in `<command/>` itself is refused with `bad-locale` (§3.7).
 
 mod form;
 mod nodes;
@@ -87,7 +87,8 @@ async fn execute(sessions: Arc<Sessions>, call: IqCall) -> IqResult {
     let caller = Caller::Admin(call.from.clone());
     command::permitted(&call.server, &caller).map_err(|_| forbidden())?;
     let node = element.attr("node").ok_or(StanzaError::new(StanzaCondition::BadRequest))?;
-    let command = nodes::command(&call.server, node).ok_or(StanzaError::new(StanzaCondition::ItemNotFound))?;
+    let command =
+        nodes::command(&call.server, node).ok_or(StanzaError::new(StanzaCondition::ItemNotFound))?;
     let action = Action::of(&element)?;
     check_language(&element)?;
     let now_ms = call.server.now_ms();
@@ -108,14 +109,15 @@ async fn execute(sessions: Arc<Sessions>, call: IqCall) -> IqResult {
             Ok(Reply::Result(state(session, command, "canceled", |_| ())))
         }
         Action::Execute | Action::Complete => {
-            let form = DataForm::find_in(&element).map_err(|_| refusal("bad-payload", "the form is malformed"))?;
+            let form =
+                DataForm::find_in(&element).map_err(|_| refusal("bad-payload", "the form is malformed"))?;
             complete(&sessions, session, &call, command, form.as_ref()).await
         }
         Action::Prev | Action::Next => Err(refusal("bad-action", "the command has one stage")),
     }
 }
 
-/// §3.8. What comes with the stanza is the client's language in general, and no reason to refuse.
+/// §3.7. What comes with the stanza is the client's language in general, and no reason to refuse.
 fn check_language(element: &Element) -> Result<(), StanzaError> {
     let language = element.attr_ns(ns::XML, "lang").unwrap_or("en").to_ascii_lowercase();
     let primary = language.split('-').next().unwrap_or_default();
@@ -141,7 +143,9 @@ async fn complete(
     let error = match outcome {
         Ok(answer) => {
             sessions.end(session);
-            return Ok(Reply::Result(state(session, command, "completed", |writer| write_answer(&answer, writer))));
+            return Ok(Reply::Result(state(session, command, "completed", |writer| {
+                write_answer(&answer, writer)
+            })));
         }
         // what was filled in can be put right: the session goes on
         Err(CommandError::Usage(text)) => return Err(refusal("bad-payload", &text)),
@@ -152,7 +156,9 @@ async fn complete(
         tracing::error!(%cause, command = command.name, "an admin command failed");
     }
     // §3.6: it is completed, and a note says that it failed
-    Ok(Reply::Result(state(session, command, "completed", |writer| note("error", &error.to_string(), writer))))
+    Ok(Reply::Result(state(session, command, "completed", |writer| {
+        note("error", &error.to_string(), writer)
+    })))
 }
 
 /// A command that waits for its form (§3.4): it can only be completed or canceled.

@@ -123,7 +123,10 @@ async fn registered(call: IqCall) -> IqResult {
     let session = member(&call).ok_or(StanzaError::new(StanzaCondition::ServiceUnavailable))?;
     let mut writer = XmlWriter::new();
     writer.open("query", NS).open("registered", NS).close();
-    writer.open("instructions", NS).text("You have an account. A new password takes the place of the old one.").close();
+    writer
+        .open("instructions", NS)
+        .text("You have an account. A new password takes the place of the old one.")
+        .close();
     writer.open("username", NS).text(session.account.jid.local().unwrap_or_default()).close();
     writer.open("password", NS).close().close();
     Ok(Reply::Result(writer.into_payload()))
@@ -159,7 +162,9 @@ async fn set_password(office: &Office, call: &IqCall, fields: Fields) -> IqResul
     let missing = || StanzaError::new(StanzaCondition::BadRequest).with_text("give username and password");
     let (name, password) = (fields.username.ok_or_else(missing)?, fields.password.ok_or_else(missing)?);
     if !names::is_own(&name, &session.account.jid) {
-        return Err(StanzaError::new(StanzaCondition::NotAcceptable).with_text("you have an account of another name"));
+        return Err(
+            StanzaError::new(StanzaCondition::NotAcceptable).with_text("you have an account of another name")
+        );
     }
     if password.is_empty() {
         return Err(missing());
@@ -181,7 +186,9 @@ impl Office {
 
 fn refusal(error: AccountError) -> StanzaError {
     match error {
-        AccountError::Exists(_) => StanzaError::new(StanzaCondition::Conflict).with_text("this name is taken"),
+        AccountError::Exists(_) => {
+            StanzaError::new(StanzaCondition::Conflict).with_text("this name is taken")
+        }
         AccountError::Address(_) => StanzaError::new(StanzaCondition::NotAcceptable),
         // removed in the meantime
         AccountError::Unknown(_) => StanzaError::new(StanzaCondition::RegistrationRequired),

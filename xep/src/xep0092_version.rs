@@ -52,7 +52,9 @@ mod tests {
     async fn check(config: &str, os: &str) {
         let scene = Scene::new(config).await;
         let romeo = scene.login("romeo").await;
-        romeo.send("<iq type='get' id='v1' to='verona.example'><query xmlns='jabber:iq:version'/></iq>").await;
+        romeo
+            .send("<iq type='get' id='v1' to='verona.example'><query xmlns='jabber:iq:version'/></iq>")
+            .await;
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(
             romeo.receive(),

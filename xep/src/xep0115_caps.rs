@@ -38,9 +38,10 @@ fn register(m: &mut Registrar<'_>) -> Result<(), SetupError> {
     m.feature(Entity::Server, NS);
     m.disco_nodes(Entity::Server, Nodes(Arc::clone(&caps)));
     let offered = Arc::clone(&caps);
-    m.stream_feature(StreamFeature::after_login("c", NS).made_by(move |context| {
-        Some(element(&offered.verification(context.server, context.host)))
-    }));
+    m.stream_feature(
+        StreamFeature::after_login("c", NS)
+            .made_by(move |context| Some(element(&offered.verification(context.server, context.host)))),
+    );
     m.on(move |_, event| {
         if matches!(event, Event::Reloaded) {
             caps.0.write().clear();
@@ -93,7 +94,8 @@ impl DiscoNodes for Nodes {
 
 /// §5.1. Strings sort by their bytes, as `i;octet` asks.
 fn verification(info: &NodeInfo) -> String {
-    let identities = info.identities.iter().map(|i| (i.category, i.kind, i.name.as_deref().unwrap_or_default()));
+    let identities =
+        info.identities.iter().map(|i| (i.category, i.kind, i.name.as_deref().unwrap_or_default()));
     let forms = info.forms.iter().filter_map(form);
     hash(&string(identities.collect(), info.features.clone(), forms.collect()))
 }
@@ -105,7 +107,11 @@ fn form(payload: &Payload) -> Option<DataForm> {
 }
 
 /// The input of the hash. No identity of ours has a language, so its place stays empty.
-fn string(mut identities: Vec<(&str, &str, &str)>, mut features: Vec<&str>, mut forms: Vec<DataForm>) -> String {
+fn string(
+    mut identities: Vec<(&str, &str, &str)>,
+    mut features: Vec<&str>,
+    mut forms: Vec<DataForm>,
+) -> String {
     let mut all = String::new();
     identities.sort_unstable();
     for (category, kind, name) in identities {
@@ -217,7 +223,8 @@ mod tests {
 
     #[test]
     fn the_element_has_what_section_4_requires() {
-        let expected = "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:x-hearth:server' ver='v'/>";
+        let expected =
+            "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:x-hearth:server' ver='v'/>";
         assert_eq!(element("v").as_str(), expected);
     }
 }

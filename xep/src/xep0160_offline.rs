@@ -63,7 +63,9 @@ impl Hook for Offline {
         match worth(passage.stanza) {
             Worth::Transient => Step::Drop(self.transient.clone()),
             Worth::Refuse => Step::Refuse(StanzaError::new(StanzaCondition::ServiceUnavailable)),
-            Worth::Keep if passage.account.log.kept >= passage.server.settings().limits.offline_messages_max => {
+            Worth::Keep
+                if passage.account.log.kept >= passage.server.settings().limits.offline_messages_max =>
+            {
                 // §2: the queue is full
                 self.full.up();
                 Step::Refuse(StanzaError::new(StanzaCondition::ServiceUnavailable))
@@ -118,8 +120,16 @@ mod tests {
             check(kind, "<body>hi</body>", Worth::Keep);
             check(kind, "<subject>hi</subject>", Worth::Keep);
             check(kind, "<received xmlns='urn:xmpp:receipts' id='1'/>", Worth::Keep);
-            check(kind, "<encrypted xmlns='eu.siacs.conversations.axolotl'/><store xmlns='urn:xmpp:hints'/>", Worth::Keep);
-            check(kind, "<body>hi</body><active xmlns='http://jabber.org/protocol/chatstates'/>", Worth::Keep);
+            check(
+                kind,
+                "<encrypted xmlns='eu.siacs.conversations.axolotl'/><store xmlns='urn:xmpp:hints'/>",
+                Worth::Keep,
+            );
+            check(
+                kind,
+                "<body>hi</body><active xmlns='http://jabber.org/protocol/chatstates'/>",
+                Worth::Keep,
+            );
             check(kind, "<body>hi</body><no-permanent-store xmlns='urn:xmpp:hints'/>", Worth::Keep);
             check(kind, "<body>hi</body><no-copy xmlns='urn:xmpp:hints'/>", Worth::Keep);
         }
@@ -130,7 +140,11 @@ mod tests {
         let composing = "<composing xmlns='http://jabber.org/protocol/chatstates'/>";
         check("chat", composing, Worth::Transient);
         check("normal", composing, Worth::Transient);
-        check("chat", &format!("{composing}<thread>t</thread><origin-id xmlns='urn:xmpp:sid:0' id='o'/>"), Worth::Transient);
+        check(
+            "chat",
+            &format!("{composing}<thread>t</thread><origin-id xmlns='urn:xmpp:sid:0' id='o'/>"),
+            Worth::Transient,
+        );
         check("chat", &format!("{composing}<no-permanent-store xmlns='urn:xmpp:hints'/>"), Worth::Transient);
         check("chat", "<x xmlns='urn:x'/><no-store xmlns='urn:xmpp:hints'/>", Worth::Transient);
         check("chat", "", Worth::Transient);
@@ -140,10 +154,35 @@ mod tests {
     #[test]
     fn what_was_written_but_must_not_be_kept_is_refused() {
         check("chat", "<body>secret</body><no-store xmlns='urn:xmpp:hints'/>", Worth::Refuse);
-        check("chat", "<body>s</body><no-store xmlns='urn:xmpp:hints'/><store xmlns='urn:xmpp:hints'/>", Worth::Refuse);
+        check(
+            "chat",
+            "<body>s</body><no-store xmlns='urn:xmpp:hints'/><store xmlns='urn:xmpp:hints'/>",
+            Worth::Refuse,
+        );
         for kind in ["groupchat", "headline", "error"] {
             check(kind, "<body>hi</body><store xmlns='urn:xmpp:hints'/>", Worth::Refuse);
         }
+    }
+
+    #[tokio::test]
+    async fn what_a_session_was_given_but_did_not_write_is_given_to_the_next() {
+        let scene = Scene::new("").await;
+        let romeo = scene.login("romeo").await;
+        scene.account("juliet").await;
+        romeo.send("<message to='juliet@verona.example' id='m1'><body>hi</body></message>").await;
+        let juliet = scene.login("juliet").await;
+        juliet.send("<presence/>").await;
+        juliet.drained().await;
+        juliet.leave();
+        let juliet = scene.login("juliet").await;
+        juliet.available().await;
+        assert!(juliet.receive_soon().await.contains("<body>hi</body>"));
+        juliet.drained().await;
+        juliet.leave();
+        let juliet = scene.login("juliet").await;
+        juliet.available().await;
+        juliet.drained().await;
+        juliet.receives_nothing();
     }
 
     #[tokio::test]
@@ -151,14 +190,18 @@ mod tests {
         let scene = Scene::with_limits("", |limits| limits.offline_messages_max = 2).await;
         let romeo = scene.login("romeo").await;
         scene.account("juliet").await;
-        let send = |id: &str| format!("<message to='juliet@verona.example' id='{id}'><body>{id}</body></message>");
+        let send =
+            |id: &str| format!("<message to='juliet@verona.example' id='{id}'><body>{id}</body></message>");
         for id in ["m1", "m2"] {
             romeo.send(&send(id)).await;
             romeo.receives_nothing();
         }
         romeo.send(&send("m3")).await;
         let refused = romeo.receive();
-        assert!(refused.contains("id='m3' type='error'") && refused.contains("service-unavailable"), "{refused}");
+        assert!(
+            refused.contains("id='m3' type='error'") && refused.contains("service-unavailable"),
+            "{refused}"
+        );
         let juliet = scene.login("juliet").await;
         juliet.available().await;
         for id in ["m1", "m2"] {

@@ -40,7 +40,8 @@ impl Default for Config {
 fn register(m: &mut Registrar<'_>) -> Result<(), SetupError> {
     let Config { ask_after_s, answer_within_s } = m.config()?;
     if ask_after_s > 0 && answer_within_s == 0 {
-        let message = "answer_within_s = 0 would end every silent connection; use ask_after_s = 0 to ask nobody";
+        let message =
+            "answer_within_s = 0 would end every silent connection; use ask_after_s = 0 to ask nobody";
         return Err(SetupError::Invalid { module: MODULE.name, message: message.to_owned() });
     }
     if ask_after_s > 0 {

@@ -48,7 +48,9 @@ mod tests {
         let (romeo, juliet) = (scene.login("romeo").await, scene.login("juliet").await);
         let own = format!("<delay xmlns='urn:xmpp:delay' from='Verona.example' {STAMP}/>");
         let other = format!("<delay xmlns='urn:xmpp:delay' from='rooms.verona.example' {STAMP}/>");
-        romeo.send(&format!("<message to='{}' id='m1'>{own}{other}<body>hi</body></message>", juliet.jid())).await;
+        romeo
+            .send(&format!("<message to='{}' id='m1'>{own}{other}<body>hi</body></message>", juliet.jid()))
+            .await;
         let kept = other.replace(STAMP, "").replace("/>", "");
         let message = juliet.receive();
         assert!(message.contains(kept.trim()) && !message.contains("from='Verona.example'"), "{message}");

@@ -107,6 +107,10 @@ async def part(world):
         with world.check("each looks unavailable to the other from then on"):
             await juliet.presence("unavailable", romeo.boundjid)
             await romeo.presence("unavailable", juliet.boundjid)
+            for one, other in ((romeo, juliet), (juliet, romeo)):
+                await one.settle()
+                again = [s for s in one.inbox if s["from"] == other.boundjid and s["type"] == "unavailable"]
+                equal([str(stanza) for stanza in again], [], "told a second time")
         with world.check("neither sees the other's presence then"):
             for one, other in ((romeo, juliet), (juliet, romeo)):
                 one.send_presence(pstatus="who sees this?")

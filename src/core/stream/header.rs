@@ -43,6 +43,10 @@ pub(crate) fn judge(header: &Header, hosts: &Hosts) -> Result<Opened, StreamCond
     if header.name != "stream" {
         return Err(StreamCondition::BadFormat);
     }
+    // §4.8.5: the one prefix that everybody uses, or none
+    if !matches!(header.prefix.as_str(), "" | "stream") {
+        return Err(StreamCondition::BadNamespacePrefix);
+    }
     // §4.8.3: the content namespace may be declared here or on each stanza
     if !matches!(header.content.as_deref(), None | Some(ns::CLIENT | ns::STREAM)) {
         return Err(StreamCondition::InvalidNamespace);

@@ -17,10 +17,11 @@ use super::policy::StartTls;
 use super::register;
 use super::sasl::{self, Login};
 use crate::host::Host;
+use crate::limits::{SASL_ATTEMPTS_MAX, SASL_EXCHANGES_MAX};
 use crate::iq::Verb;
 use crate::outbox::End;
 use crate::random;
-use crate::sasl::{ConnectionFacts, Credentials, Failure, Identity, Lookup};
+use crate::sasl::{ConnectionFacts, Credentials, Failure, Identity, Lookup, Offer};
 use crate::server::Server;
 
 /// What can happen to a stream.
@@ -143,8 +144,9 @@ pub struct Machine {
     is_open: bool,
     facts: ConnectionFacts,
     identity: Option<Identity>,
-    offer: Option<Arc<crate::sasl::Offer>>,
+    offer: Option<Arc<Offer>>,
     failures: u8,
+    exchanges: u8,
     bind_failures: u8,
 }
 
@@ -161,6 +163,7 @@ impl Machine {
             identity: None,
             offer: None,
             failures: 0,
+            exchanges: 0,
             bind_failures: 0,
         }
     }
@@ -228,6 +231,8 @@ impl Machine {
             (_, Input::TimedOut) => self.fail(StreamCondition::ConnectionTimeout, None, out),
             (_, Input::End(end)) => self.end(end, out),
             (_, Input::Close) => self.close(out),
+            // §4.9.1.1: an error of the client's ends the stream just so
+            (_, Input::Nonza(nonza)) if nonza.is("error", ns::STREAM) => self.close(out),
             (State::Opening, Input::Header(header)) => self.open(&header, out),
             (State::Negotiating, Input::Nonza(nonza)) => self.negotiate(&nonza, out),
             (State::Negotiating, Input::Stanza(stanza, flaw)) => self.before_auth(stanza, flaw, out),
@@ -333,9 +338,9 @@ impl Machine {
         } else {
             let policy = &self.setup.server.settings().login;
             let policy = policy.sasl(host.config.anonymous);
-            let offer = Arc::new(crate::sasl::Offer::new(&policy, self.facts.clone()));
+            let offer = Arc::new(Offer::new(&policy, self.facts.clone()));
             sasl::write_features(&offer, &mut writer);
-            self.from_modules(When::BeforeLogin, &host, Some(&offer), &mut writer);
+            self.write_module_features(When::BeforeLogin, &host, Some(&offer), &mut writer);
             self.offer = Some(offer);
         }
         out.push(Output::Features(writer.into_payload()));
@@ -346,16 +351,10 @@ impl Machine {
         writer.open("bind", ns::BIND).close();
         // RFC 3921 clients wait for it; newer ones know by `<optional/>` that it does nothing
         writer.open("session", ns::SESSION).open("optional", ns::SESSION).close().close();
-        self.from_modules(When::AfterLogin, host, None, writer);
+        self.write_module_features(When::AfterLogin, host, None, writer);
     }
 
-    fn from_modules(
-        &self,
-        when: When,
-        host: &Host,
-        offer: Option<&crate::sasl::Offer>,
-        writer: &mut XmlWriter,
-    ) {
+    fn write_module_features(&self, when: When, host: &Host, offer: Option<&Offer>, writer: &mut XmlWriter) {
         let server = &*self.setup.server;
         let context = FeatureContext { server, host, secured: self.facts.encrypted, offer };
         for feature in server.plan().stream_features().filter(|feature| feature.when == when) {
@@ -471,9 +470,10 @@ impl Machine {
     fn sasl_failed(&mut self, failure: Failure, out: &mut Vec<Output>) -> State {
         out.push(Output::LoginFailed(failure));
         out.push(Output::Nonza(sasl::failure(failure)));
-        // giving up is not an attempt
-        self.failures += u8::from(failure != Failure::Aborted);
-        if self.failures >= crate::limits::SASL_ATTEMPTS_MAX {
+        // to give up, or to lack what a mechanism needs, is no attempt at a password
+        self.failures += u8::from(!matches!(failure, Failure::Aborted | Failure::BindingType));
+        self.exchanges += 1;
+        if self.failures >= SASL_ATTEMPTS_MAX || self.exchanges >= SASL_EXCHANGES_MAX {
             let text = Some("too many failed attempts".to_owned());
             return self.fail(StreamCondition::PolicyViolation, text, out);
         }

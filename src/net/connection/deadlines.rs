@@ -94,11 +94,11 @@ impl Connection {
     }
 
     pub(super) fn timed_out(&mut self) {
-        if self.machine.has_opened() && !self.is_handshaking {
-            self.input(Input::TimedOut);
-        } else {
-            // whoever said nothing is told nothing
+        if self.is_handshaking {
+            // there is no stream that could carry an error
             self.drop_socket();
+        } else {
+            self.input(Input::TimedOut);
         }
     }
 

@@ -41,7 +41,7 @@ impl Connection {
 
     pub(super) fn login_failed(&mut self, failure: Failure) {
         self.server().metrics().logins_failed.up();
-        if failure != Failure::Aborted {
+        if !matches!(failure, Failure::Aborted | Failure::BindingType) {
             self.shared.gate.login_failed(Prefix::of(self.peer.ip()), Instant::now());
         }
         tracing::info!(reason = %failure, "login failed");

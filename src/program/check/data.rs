@@ -32,7 +32,8 @@ pub(super) fn directory(config: &Config, plan: &Plan, found: &mut Findings) {
         }
         Ok(inspection) => {
             if config.data.create {
-                let text = "data.create is still true: with a wrong path the server would start without accounts";
+                let text =
+                    "data.create is still true: with a wrong path the server would start without accounts";
                 found.add(Severity::Note, about, text, "set it to false");
             }
             match inspection.held_by {
@@ -41,7 +42,10 @@ pub(super) fn directory(config: &Config, plan: &Plan, found: &mut Findings) {
                 None => {}
             }
             if !inspection.behind.is_empty() {
-                let text = format!("the next start upgrades the tables of {}, after a copy", inspection.behind.join(", "));
+                let text = format!(
+                    "the next start upgrades the tables of {}, after a copy",
+                    inspection.behind.join(", ")
+                );
                 found.note(about, text);
             }
         }
@@ -54,10 +58,15 @@ fn writable(directory: &Path, found: &mut Findings) {
     let Some(existing) = directory.ancestors().find(|path| path.exists()) else { return };
     match fs::metadata(existing) {
         Ok(meta) if !meta.is_dir() => {
-            found.error("data", format!("{} is not a directory", existing.display()), "correct data.directory");
+            found.error(
+                "data",
+                format!("{} is not a directory", existing.display()),
+                "correct data.directory",
+            );
         }
         Ok(meta) if meta.permissions().readonly() => {
-            let fix = format!("let the server's user write it: chown or chmod (it belongs to user {})", meta.uid());
+            let fix =
+                format!("let the server's user write it: chown or chmod (it belongs to user {})", meta.uid());
             found.error("data", format!("{} cannot be written", existing.display()), fix);
         }
         Ok(meta) if existing == directory && meta.permissions().mode() & 0o077 != 0 => {
@@ -80,7 +89,9 @@ pub(super) fn socket(config: &Config, found: &mut Findings) {
         let text = format!("{} has {bytes} bytes; the system allows {SOCKET_BYTES_MAX}", path.display());
         found.error("admin.socket", text, "name a shorter path");
     }
-    let Some(directory) = path.parent().filter(|directory| **directory != config.data.directory) else { return };
+    let Some(directory) = path.parent().filter(|directory| **directory != config.data.directory) else {
+        return;
+    };
     if fs::metadata(directory).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0) {
         let text = format!("{} may be entered by other users of this machine", directory.display());
         found.error("admin.socket", text, format!("chmod 700 {}, or name another path", directory.display()));
@@ -95,6 +106,8 @@ pub(super) fn files(found: &mut Findings) {
             found.add(Severity::Warning, "open files", format!("at most {hard}, one for each client"), fix);
         }
         Ok((_, hard)) => found.note("open files", format!("at most {hard}, one for each client")),
-        Err(error) => found.add(Severity::Warning, "open files", format!("the limit is not known: {error}"), ""),
+        Err(error) => {
+            found.add(Severity::Warning, "open files", format!("the limit is not known: {error}"), "")
+        }
     }
 }

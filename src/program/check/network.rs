@@ -14,7 +14,12 @@ use crate::program::config::Config;
 /// The certificate of every host.
 pub(super) fn certificates(config: &Config, found: &mut Findings) {
     if !served::is_needed(&config.listen) {
-        found.add(Severity::Warning, "tls", "no listener offers TLS", "use starttls = \"required\" or encryption = \"direct\"");
+        found.add(
+            Severity::Warning,
+            "tls",
+            "no listener offers TLS",
+            "use starttls = \"required\" or encryption = \"direct\"",
+        );
         return;
     }
     let Ok(hosts) = Hosts::new(&config.host) else { return };
@@ -60,7 +65,8 @@ pub(super) fn ports(config: &Config, running: bool, found: &mut Findings) {
     for listen in &config.listen {
         port(listen, running, found);
     }
-    let mut open: Vec<u16> = config.listen.iter().filter(|l| !l.address.ip().is_loopback()).map(|l| l.address.port()).collect();
+    let mut open: Vec<u16> =
+        config.listen.iter().filter(|l| !l.address.ip().is_loopback()).map(|l| l.address.port()).collect();
     open.sort_unstable();
     open.dedup();
     if open.is_empty() {
@@ -75,13 +81,19 @@ fn port(listen: &ListenConfig, running: bool, found: &mut Findings) {
     let about = format!("listen {}", listen.address);
     let Err(error) = TcpListener::bind(listen.address) else { return };
     let (text, fix) = match error.kind() {
-        io::ErrorKind::AddrInUse if running => return found.note(&about, "is taken, as it seems by the running server"),
-        io::ErrorKind::AddrInUse => ("another program has this port", "stop it (`ss -ltnp` names it), or choose another port"),
+        io::ErrorKind::AddrInUse if running => {
+            return found.note(&about, "is taken, as it seems by the running server");
+        }
+        io::ErrorKind::AddrInUse => {
+            ("another program has this port", "stop it (`ss -ltnp` names it), or choose another port")
+        }
         io::ErrorKind::PermissionDenied => (
             "this user may not open ports below 1024",
             "choose a higher port, or give the program the capability CAP_NET_BIND_SERVICE",
         ),
-        io::ErrorKind::AddrNotAvailable => ("this machine does not have this address", "use an address from `ip address`, or [::]"),
+        io::ErrorKind::AddrNotAvailable => {
+            ("this machine does not have this address", "use an address from `ip address`, or [::]")
+        }
         _ => ("it cannot be opened", "choose another address"),
     };
     found.error(&about, format!("{text}: {error}"), fix);

@@ -55,7 +55,8 @@ mod tests {
     #[test]
     fn tables_are_aligned_and_harmless() {
         let cells = |row: &[&str]| row.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
-        let text = table(&cells(&["account", "n"]), &[cells(&["a@b", "1"]), cells(&["long@example", "\u{1b}[2J"])]);
+        let text =
+            table(&cells(&["account", "n"]), &[cells(&["a@b", "1"]), cells(&["long@example", "\u{1b}[2J"])]);
         assert_eq!(text, "account       n\na@b           1\nlong@example  \u{fffd}[2J\n");
         assert_eq!(table(&[], &[]), "");
     }

@@ -31,14 +31,21 @@ pub(super) fn read(command: &Command, matches: &ArgMatches) -> anyhow::Result<Ve
     for arg in command.args {
         match arg.kind {
             ArgKind::Password => {
-                let password = if matches.get_flag(arg.name) { typed_in(&mut io::stdin().lock())? } else { ask(arg)? };
+                let password =
+                    if matches.get_flag(arg.name) { typed_in(&mut io::stdin().lock())? } else { ask(arg)? };
                 values.insert(arg.name.to_owned(), Secret(password));
             }
             ArgKind::Lines => {
                 let file = matches.get_one::<String>(arg.name).map_or("-", String::as_str);
-                parts = split(&file_text(file)?)?.into_iter().map(|part| (arg.name.to_owned(), part)).collect();
+                parts =
+                    split(&file_text(file)?)?.into_iter().map(|part| (arg.name.to_owned(), part)).collect();
             }
-            ArgKind::Text | ArgKind::Account | ArgKind::Accounts | ArgKind::Jids | ArgKind::Host | ArgKind::Number => {
+            ArgKind::Text
+            | ArgKind::Account
+            | ArgKind::Accounts
+            | ArgKind::Jids
+            | ArgKind::Host
+            | ArgKind::Number => {
                 let words: Vec<&str> =
                     matches.get_many::<String>(arg.name).into_iter().flatten().map(String::as_str).collect();
                 if !words.is_empty() {
@@ -87,7 +94,9 @@ fn file_text(file: &str) -> anyhow::Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::new());
     match file {
         "-" => io::stdin().lock().read_to_string(&mut text).context("standard input")?,
-        file => std::fs::File::open(file).and_then(|mut it| it.read_to_string(&mut text)).context(file.to_owned())?,
+        file => std::fs::File::open(file)
+            .and_then(|mut it| it.read_to_string(&mut text))
+            .context(file.to_owned())?,
     };
     Ok(text)
 }

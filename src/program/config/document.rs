@@ -54,7 +54,9 @@ impl Writer {
 
     /// The content of a table: its own keys first, then the tables inside it.
     fn table(&mut self, path: &str, values: &Table, schema: &Json, root: &Json) {
-        let Some(properties) = resolve(schema, root).get("properties").and_then(Json::as_object) else { return };
+        let Some(properties) = resolve(schema, root).get("properties").and_then(Json::as_object) else {
+            return;
+        };
         for (name, property) in properties {
             match values.get(name) {
                 Some(Value::Table(_)) => {}
@@ -65,7 +67,9 @@ impl Writer {
         for (name, property) in properties {
             let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
             match values.get(name) {
-                Some(Value::Table(inner)) => self.section(&path, inner, property, root, description(property)),
+                Some(Value::Table(inner)) => {
+                    self.section(&path, inner, property, root, description(property))
+                }
                 Some(Value::Array(items)) if !items.is_empty() => self.tables(&path, items, property, root),
                 _ => {}
             }

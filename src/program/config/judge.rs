@@ -6,6 +6,7 @@ use hearth_core::host::{HostConfig, Hosts};
 use hearth_core::limits::{PRE_AUTH_STANZA_BYTES_MAX, SESSION_QUEUE_BYTES_MAX};
 use hearth_wire::Jid;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::Config;
 
@@ -46,7 +47,11 @@ impl Judge {
         for (n, admin) in config.admins.iter().enumerate() {
             match Jid::parse(admin) {
                 Ok(jid) if jid.local().is_some() && jid.is_bare() => {}
-                _ => self.object(format!("admins[{n}]"), format!("`{admin}` is not an account"), "write user@domain"),
+                _ => self.object(
+                    format!("admins[{n}]"),
+                    format!("`{admin}` is not an account"),
+                    "write user@domain",
+                ),
             }
         }
     }
@@ -59,7 +64,9 @@ impl Judge {
         for (n, host) in hosts.iter().enumerate() {
             let path = format!("host[{n}].domain");
             match Hosts::new(std::slice::from_ref(host)) {
-                Err(error) => self.object(path, error.to_string(), "write it as in the part of an address behind the @"),
+                Err(error) => {
+                    self.object(path, error.to_string(), "write it as in the part of an address behind the @")
+                }
                 Ok(prepared) if !seen.insert(prepared.first().domain.clone()) => {
                     self.object(path, format!("host `{}` is named twice", host.domain), "keep one of them");
                 }
@@ -120,9 +127,12 @@ impl Judge {
     }
 
     fn log(&mut self, config: &Config) {
-        if let Err(error) = EnvFilter::try_new(&config.log.level) {
-            let fix = "write one of error, warn, info, debug, trace";
-            self.object("log.level", format!("`{}`: {error}", config.log.level), fix);
+        let level = &config.log.level;
+        // to the filter a word alone may also be the name of a part, at full volume
+        let is_known = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
+        if EnvFilter::try_new(level).is_err() || !level.split(',').all(is_known) {
+            let fix = "write one of off, error, warn, info, debug, trace";
+            self.object("log.level", format!("`{level}` is no level"), fix);
         }
     }
 }
@@ -143,16 +153,27 @@ mod tests {
         check("", &[]);
         check("admins = ['me@x', 'x', 'me@x/phone']", &["admins[1]", "admins[2]"]);
         check("host = []", &["host"]);
-        check("[[host]]\ndomain='a b'\n[[host]]\ndomain='x'\n[[host]]\ndomain='X'", &["host[0].domain", "host[2].domain"]);
+        check(
+            "[[host]]\ndomain='a b'\n[[host]]\ndomain='x'\n[[host]]\ndomain='X'",
+            &["host[0].domain", "host[2].domain"],
+        );
         check("listen = []", &["listen"]);
         check("[[listen]]\naddress='[::]:5222'\nstarttls='off'", &["listen[0].starttls"]);
         check("[[listen]]\naddress='[::]:5222'\nstarttls='off'\nplaintext_off_loopback=true", &[]);
         check("[[listen]]\naddress='[::]:5222'\nstarttls='optional'", &["listen[0].starttls"]);
         check("[[listen]]\naddress='[::1]:5222'\nstarttls='optional'", &[]);
         check("[[listen]]\naddress='[::]:1'\n[[listen]]\naddress='[::]:1'", &["listen[1].address"]);
-        check("[limits]\nstanza_bytes_max = 9999\nlogin_s_max = 0", &["limits.stanza_bytes_max", "limits.login_s_max"]);
+        check(
+            "[limits]\nstanza_bytes_max = 9999\nlogin_s_max = 0",
+            &["limits.stanza_bytes_max", "limits.login_s_max"],
+        );
         check("[limits]\nstanza_bytes_max = 100000000", &["limits.stanza_bytes_max"]);
-        check("[login]\nplain=false\nscram_sha_1=false\nscram_sha_256=false\nscram_sha_512=false", &["login"]);
+        check(
+            "[login]\nplain=false\nscram_sha_1=false\nscram_sha_256=false\nscram_sha_512=false",
+            &["login"],
+        );
         check("[log]\nlevel = 'loud'", &["log.level"]);
+        check("[log]\nlevel = 'info,hearth_net=loud'", &["log.level"]);
+        check("[log]\nlevel = 'info,hearth_net=debug'", &[]);
     }
 }

@@ -24,9 +24,8 @@ pub(crate) struct Sources {
 impl Sources {
     /// These files, and the environment of this process.
     pub(crate) fn of_process(files: Vec<PathBuf>) -> Self {
-        let variables = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Self { files, variables: variables.collect() }
     }
 }
@@ -59,7 +58,11 @@ pub(crate) fn load(sources: &Sources) -> Result<Loaded, Problems> {
 fn read(file: &Path) -> Result<Layer, Problems> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|error| {
-        Problem::new(Some(name.clone()), format!("cannot be read: {error}"), "name another file with --config")
+        Problem::new(
+            Some(name.clone()),
+            format!("cannot be read: {error}"),
+            "name another file with --config",
+        )
     })?;
     Ok(Layer::parse(&name, &text)?)
 }
@@ -115,17 +118,33 @@ fn in_section(name: &str, section: &toml::Value, known: &[ConfigSection]) -> Vec
         (Some(_), _) => Vec::new(),
         (None, _) => {
             let meant = unknown::nearest(name, known.iter().map(|known| known.name));
-            vec![unknown::Unknown { path, meant }]
+            vec![unknown::Unknown::Key(path, meant)]
         }
     }
 }
 
 fn to_problem(layers: &[Layer], unknown: unknown::Unknown) -> Problem {
-    let fix = match unknown.meant {
-        Some(meant) => format!("did you mean `{meant}`?"),
-        None => "remove it; the shipped config.toml shows all settings".to_owned(),
+    use unknown::Unknown::{Key, Section, Sections};
+    let (path, text, fix) = match unknown {
+        Key(path, meant) => {
+            let fix = match meant {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => "remove it; the shipped config.toml shows all settings".to_owned(),
+            };
+            let text = format!("there is no setting `{path}`");
+            (path, text, fix)
+        }
+        Section(path) => {
+            let (text, fix) = (format!("`{path}` is a section"), format!("begin it with [{path}]"));
+            (path, text, fix)
+        }
+        Sections(path) => {
+            let (text, fix) =
+                (format!("there may be several `{path}`"), format!("begin each with [[{path}]]"));
+            (path, text, fix)
+        }
     };
-    Problem::new(layer::place(layers, &unknown.path), format!("there is no setting `{}`", unknown.path), fix)
+    Problem::new(layer::place(layers, &path), text, fix)
 }
 
 fn of_plan(layers: &[Layer], error: &SetupError) -> Problem {

@@ -56,7 +56,10 @@ mod tests {
     #[test]
     fn variables_set_keys() {
         check(&[("HEARTH_DATA_DIRECTORY", "/data")], "data.directory = '/data'");
-        check(&[("HEARTH_HOSTS", "a.example, b.example")], "[[host]]\ndomain='a.example'\n[[host]]\ndomain='b.example'");
+        check(
+            &[("HEARTH_HOSTS", "a.example, b.example")],
+            "[[host]]\ndomain='a.example'\n[[host]]\ndomain='b.example'",
+        );
         check(
             &[("HEARTH__limits__roster_items_max", "5"), ("HEARTH__log__level", "warn,hearth_net=debug")],
             "limits.roster_items_max = 5\nlog.level = 'warn,hearth_net=debug'",

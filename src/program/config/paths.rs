@@ -21,7 +21,8 @@ fn find_among(places: &[&Path]) -> Result<PathBuf, Problems> {
     }
     let looked: Vec<_> = places.iter().map(|path| path.display().to_string()).collect();
     let text = format!("there is no configuration: looked for {}", looked.join(" and "));
-    let fix = "`hearth init` writes one into the current directory; `hearth --config FILE` names another place";
+    let fix =
+        "`hearth init` writes one into the current directory; `hearth --config FILE` names another place";
     Err(Problem::new(None, text, fix).into())
 }
 

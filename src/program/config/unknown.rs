@@ -1,4 +1,4 @@
-//! Keys that mean nothing here, each with the key that was probably meant.
+//! Keys that mean nothing here, each with the key that was probably meant, and sections that are not written as such.
 
 use schemars::Schema;
 use serde_json::Value as Json;
@@ -9,13 +9,15 @@ use super::layer::join;
 /// How alike two keys must be (0 to 1) for one to be suggested for the other.
 const LIKENESS_MIN: f64 = 0.75;
 
-/// A key that is not known.
+/// A key that cannot be where it is.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Unknown {
-    /// Its path.
-    pub(crate) path: String,
-    /// The key that was probably meant.
-    pub(crate) meant: Option<String>,
+pub(crate) enum Unknown {
+    /// There is no such key at this path; perhaps another was meant.
+    Key(String, Option<String>),
+    /// At this path there is one section, not a value or several.
+    Section(String),
+    /// At this path there may be several sections, each written with two brackets.
+    Sections(String),
 }
 
 /// All keys of a table that its schema does not know, `path` being where the table stands.
@@ -32,20 +34,25 @@ fn walk(table: &Table, schema: &Json, root: &Json, path: &str, found: &mut Vec<U
         let path = join(path, key);
         match properties.get(key) {
             Some(inner) => inside(value, inner, root, &path, found),
-            None => found.push(Unknown { path, meant: nearest(key, properties.keys().map(String::as_str)) }),
+            None => found.push(Unknown::Key(path, nearest(key, properties.keys().map(String::as_str)))),
         }
     }
 }
 
 fn inside(value: &Value, schema: &Json, root: &Json, path: &str, found: &mut Vec<Unknown>) {
-    match value {
-        Value::Table(table) => walk(table, schema, root, path, found),
-        Value::Array(items) => {
-            let Some(of) = resolve(schema, root).get("items") else { return };
+    let schema = resolve(schema, root);
+    let is_section = |schema: &Json| resolve(schema, root).get("properties").is_some();
+    let of = schema.get("items");
+    match (value, of) {
+        (Value::Table(_), Some(of)) if is_section(of) => found.push(Unknown::Sections(path.to_owned())),
+        (Value::Table(table), _) => walk(table, schema, root, path, found),
+        (Value::Array(items), Some(of)) => {
             for (n, item) in items.iter().enumerate() {
                 inside(item, of, root, &format!("{path}[{n}]"), found);
             }
         }
+        // the types would take a list for a section's values in their order
+        _ if is_section(schema) => found.push(Unknown::Section(path.to_owned())),
         _ => {}
     }
 }

@@ -26,7 +26,9 @@ impl Client {
     pub(crate) fn connect(path: &Path) -> anyhow::Result<Option<Self>> {
         let stream = match UnixStream::connect(path) {
             Ok(stream) => stream,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) =>
+            {
                 return Ok(None);
             }
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

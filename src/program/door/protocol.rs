@@ -55,7 +55,10 @@ impl Request {
     /// The answer for a line that is too long or no request.
     pub(crate) fn parse(line: &[u8]) -> Result<Self, Response> {
         if line.len() as u64 > REQUEST_BYTES_MAX {
-            return Err(Response::failed(Kind::Usage, format!("a request has at most {REQUEST_BYTES_MAX} bytes")));
+            return Err(Response::failed(
+                Kind::Usage,
+                format!("a request has at most {REQUEST_BYTES_MAX} bytes"),
+            ));
         }
         // the parser's own words could quote a password
         serde_json::from_slice(line).map_err(|error| {

@@ -16,7 +16,10 @@ fn the_doap_file_lists_what_is_implemented() {
     xeps.sort_by_key(|xep| xep.number);
     let mut implements = String::new();
     for rfc in RFCS {
-        let _ = writeln!(implements, "    <implements rdf:resource=\"https://www.rfc-editor.org/info/rfc{rfc}\"/>");
+        let _ = writeln!(
+            implements,
+            "    <implements rdf:resource=\"https://www.rfc-editor.org/info/rfc{rfc}\"/>"
+        );
     }
     for xep in xeps {
         let status = match xep.support {

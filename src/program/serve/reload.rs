@@ -68,7 +68,8 @@ fn told(running: &Config, new: &Config, outcomes: &[Outcome]) -> String {
         ("admin", running.admin != new.admin),
         ("xep", running.xep != new.xep),
     ];
-    let waiting: Vec<&str> = waiting.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect();
+    let waiting: Vec<&str> =
+        waiting.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect();
     let mut lines = vec!["admins, conflict, limits and login are as in the configuration".to_owned()];
     if !waiting.is_empty() {
         lines.push(format!("changes of {} wait for a restart", waiting.join(", ")));
@@ -86,7 +87,10 @@ mod tests {
         let mut running = Config::default();
         let mut new = running.clone();
         new.admins.push("me@x".into());
-        assert_eq!(told(&running, &new, &[]), "admins, conflict, limits and login are as in the configuration");
+        assert_eq!(
+            told(&running, &new, &[]),
+            "admins, conflict, limits and login are as in the configuration"
+        );
         new.log.level = "debug".into();
         new.host.clear();
         assert!(told(&running, &new, &[]).ends_with("\nchanges of host, log wait for a restart"));

@@ -9,6 +9,7 @@ use hearth_core::iq::{Entity, IqCall};
 /// presence with the asker. `None` must look the same to the asker whether there is such an account or not.
 pub fn visible(call: &IqCall) -> Option<&Arc<Account>> {
     let account = call.account.as_ref()?;
-    let shared = || account.with(|state| state.shares_presence_with(account.jid.as_str(), call.from.bare_str()));
+    let shared =
+        || account.with(|state| state.shares_presence_with(account.jid.as_str(), call.from.bare_str()));
     (call.on == Entity::Own || shared()).then_some(account)
 }

@@ -197,7 +197,9 @@ mod tests {
             .instruction("Fill in.")
             .field(Field::new(FieldKind::TextSingle, "name").label("Name").required().value("R&J"))
             .field(
-                Field::new(FieldKind::ListSingle, "host").option(Some("Ours"), "a.example").option(None, "b.example"),
+                Field::new(FieldKind::ListSingle, "host")
+                    .option(Some("Ours"), "a.example")
+                    .option(None, "b.example"),
             )
             .field(Field::new(FieldKind::TextMulti, "text").desc("Lines").value("a").value(""))
             .purpose("urn:bot");

@@ -78,7 +78,8 @@ impl Diary {
     async fn write(&self, server: &Server) {
         while let Some(batch) = self.begin() {
             let count = batch.len() as u64;
-            let work = move |sql: &mut dyn WriteSql| batch.iter().try_for_each(|(id, entry)| put(sql, *id, entry));
+            let work =
+                move |sql: &mut dyn WriteSql| batch.iter().try_for_each(|(id, entry)| put(sql, *id, entry));
             if let Err(error) = server.store().write(work).await {
                 tracing::warn!(%error, count, "times of logout could not be stored");
                 self.lost.add(count);
@@ -135,7 +136,8 @@ fn get(sql: &mut dyn Sql, account: i64) -> Result<Option<Parting>, StoreError> {
 fn put(sql: &mut dyn WriteSql, account: i64, (at_ms, said): &(i64, Said)) -> Result<(), StoreError> {
     let stored = if *said == Said::NothingNew { get(sql, account)? } else { None };
     let words = said.clone().words(stored);
-    let value = format!("{at_ms}\n{}", words.get(..words.floor_char_boundary(STATUS_BYTES_MAX)).unwrap_or_default());
+    let value =
+        format!("{at_ms}\n{}", words.get(..words.floor_char_boundary(STATUS_BYTES_MAX)).unwrap_or_default());
     kv::set(sql, &KIND, account, NAME, value.as_bytes())
 }
 

@@ -50,7 +50,9 @@ impl Contact {
             let mut field = Field::new(FieldKind::ListMulti, &format!("{name}-addresses"));
             for address in addresses {
                 if !is_uri(address) {
-                    return Err(format!("contact.{name}: {address:?} is no URI; write \"mailto:…\" or \"https://…\""));
+                    return Err(format!(
+                        "contact.{name}: {address:?} is no URI; write \"mailto:…\" or \"https://…\""
+                    ));
                 }
                 field = field.value(address);
             }
@@ -76,7 +78,10 @@ mod tests {
 
     #[test]
     fn only_what_is_configured_is_told() {
-        let contact = Contact { abuse: vec!["mailto:abuse@a.example".into(), "xmpp:abuse@a.example".into()], ..Contact::default() };
+        let contact = Contact {
+            abuse: vec!["mailto:abuse@a.example".into(), "xmpp:abuse@a.example".into()],
+            ..Contact::default()
+        };
         let form = contact.form().unwrap().unwrap();
         assert_eq!(
             form.as_str(),

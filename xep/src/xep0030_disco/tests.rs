@@ -81,7 +81,10 @@ async fn a_contact_sees_the_account_and_its_available_resources() {
     romeo.send(&query("info", "to='juliet@verona.example'", "")).await;
     assert!(romeo.receive().contains("<identity category='account' type='registered'/>"));
     romeo.send(&query("items", "to='juliet@verona.example'", "")).await;
-    assert!(romeo.receive().contains("<query xmlns='http://jabber.org/protocol/disco#items'/>"), "none available");
+    assert!(
+        romeo.receive().contains("<query xmlns='http://jabber.org/protocol/disco#items'/>"),
+        "none available"
+    );
     juliet.available().await;
     romeo.send(&query("items", "to='juliet@verona.example'", "")).await;
     assert!(romeo.receive().contains("<item jid='juliet@verona.example/r'/>"));
@@ -99,7 +102,9 @@ async fn own_items_are_all_connected_resources() {
 async fn an_unknown_node_is_not_found_and_an_empty_one_is_none() {
     let scene = Scene::new("").await;
     let romeo = scene.login("romeo").await;
-    for (what, to) in [("info", "to='verona.example'"), ("items", "to='verona.example'"), ("info", ""), ("items", "")] {
+    for (what, to) in
+        [("info", "to='verona.example'"), ("items", "to='verona.example'"), ("info", ""), ("items", "")]
+    {
         romeo.send(&query(what, to, " node='nowhere'")).await;
         let answer = romeo.receive();
         assert!(answer.contains("item-not-found") && answer.contains("node='nowhere'"), "{answer}");
@@ -114,12 +119,16 @@ async fn answers_are_made_anew_after_a_reload() {
     fn tell_a_limit(m: &mut Registrar<'_>) -> Result<(), SetupError> {
         m.info_form(|server, _| {
             let mut writer = XmlWriter::new();
-            writer.open("limit", "urn:test").text(&server.settings().limits.roster_items_max.to_string()).close();
+            writer
+                .open("limit", "urn:test")
+                .text(&server.settings().limits.roster_items_max.to_string())
+                .close();
             Some(writer.into_payload())
         });
         Ok(())
     }
-    let scene = Scene::with_modules(&[Module { name: "limit", xeps: &[], needs: &[], register: tell_a_limit }]).await;
+    let scene =
+        Scene::with_modules(&[Module { name: "limit", xeps: &[], needs: &[], register: tell_a_limit }]).await;
     let romeo = scene.login("romeo").await;
     let ask = query("info", "to='verona.example'", "");
     romeo.send(&ask).await;

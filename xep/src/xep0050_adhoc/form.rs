@@ -16,7 +16,8 @@ pub(super) fn ask(server: &Server, command: &Command) -> DataForm {
     for arg in command.args {
         form.fields.push(field(server, arg));
         if arg.kind == ArgKind::Password {
-            form.fields.push(Field::new(FieldKind::TextPrivate, &again(arg)).label(format!("{} (again)", arg.help)));
+            form.fields
+                .push(Field::new(FieldKind::TextPrivate, &again(arg)).label(format!("{} (again)", arg.help)));
         }
     }
     if command.node.is_some() { form.purpose(ADMIN) } else { form }
@@ -63,7 +64,8 @@ pub(super) fn values(
     }
     let mut values = Vec::new();
     for arg in command.args {
-        let given = form.and_then(|form| form.get(arg.name)).map(|field| Zeroizing::new(field.values.join("\n")));
+        let given =
+            form.and_then(|form| form.get(arg.name)).map(|field| Zeroizing::new(field.values.join("\n")));
         match given.filter(|value| !value.is_empty()) {
             Some(value) => {
                 let again = form.and_then(|form| form.value(&again(arg)));
@@ -82,7 +84,9 @@ pub(super) fn values(
 /// The answer's table as a form.
 pub(super) fn table(answer: &Answer) -> DataForm {
     let column = |name: &&'static str| Field::new(FieldKind::TextSingle, name).label(*name);
-    let row = |cells: &Vec<String>| answer.columns.iter().zip(cells).map(|(var, cell)| Field::cell(var, cell)).collect();
+    let row = |cells: &Vec<String>| {
+        answer.columns.iter().zip(cells).map(|(var, cell)| Field::cell(var, cell)).collect()
+    };
     let mut form = DataForm::new(FormKind::Result);
     form.table = Some(Table {
         columns: answer.columns.iter().map(column).collect(),

@@ -33,14 +33,20 @@ impl Sessions {
     ///
     /// # Errors
     /// The system has no randomness.
-    pub(super) fn begin(&self, owner: &Jid, command: &'static str, now_ms: i64) -> Result<String, StanzaError> {
+    pub(super) fn begin(
+        &self,
+        owner: &Jid,
+        command: &'static str,
+        now_ms: i64,
+    ) -> Result<String, StanzaError> {
         let id = random::id()?;
         let mut sessions = self.0.lock();
         if sessions.len() >= SESSIONS_MAX {
             let oldest = sessions.iter().min_by_key(|(_, session)| session.used_ms).map(|(id, _)| id.clone());
             oldest.and_then(|id| sessions.remove(&id));
         }
-        sessions.insert(id.clone(), Session { owner: owner.clone(), command, used_ms: now_ms, has_ended: false });
+        sessions
+            .insert(id.clone(), Session { owner: owner.clone(), command, used_ms: now_ms, has_ended: false });
         Ok(id)
     }
 
@@ -50,7 +56,8 @@ impl Sessions {
     /// `bad-sessionid` for another's and unknown ones, `session-expired` for those that have ended (§4.4).
     pub(super) fn check(&self, id: &str, owner: &Jid, command: &str, now_ms: i64) -> Result<(), StanzaError> {
         let mut sessions = self.0.lock();
-        let known = sessions.get_mut(id).filter(|session| session.owner == *owner && session.command == command);
+        let known =
+            sessions.get_mut(id).filter(|session| session.owner == *owner && session.command == command);
         let session = known.ok_or_else(|| refusal("bad-sessionid", "there is no such session of yours"))?;
         if session.has_ended || now_ms.saturating_sub(session.used_ms) > LIFE_MS {
             let error = StanzaError::new(StanzaCondition::NotAllowed).with_type(ErrorType::Cancel);

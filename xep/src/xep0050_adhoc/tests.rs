@@ -23,7 +23,8 @@ fn session(answer: &str) -> String {
 }
 
 fn submit(fields: &[(&str, &str)]) -> String {
-    let fields = fields.iter().map(|(var, value)| format!("<field var='{var}'><value>{value}</value></field>"));
+    let fields =
+        fields.iter().map(|(var, value)| format!("<field var='{var}'><value>{value}</value></field>"));
     format!("<x xmlns='jabber:x:data' type='submit'>{}</x>", fields.collect::<String>())
 }
 
@@ -138,7 +139,8 @@ async fn only_english_is_spoken() {
     refused(&give(&escalus, &format!("{ADD} xml:lang='fr-ca'"), "").await, "bad-request", "bad-locale");
     let answer = give(&escalus, &format!("{ADD} xml:lang='en-US'"), "").await;
     assert!(answer.contains("xml:lang='en'"), "{answer}");
-    let german = format!("<iq type='set' id='c' to='verona.example' xml:lang='de'><command xmlns='{NS}' {ADD}/></iq>");
+    let german =
+        format!("<iq type='set' id='c' to='verona.example' xml:lang='de'><command xmlns='{NS}' {ADD}/></iq>");
     escalus.send(&german).await;
     assert!(escalus.receive().contains("status='executing'"), "a client's language in general is no wish");
 }
@@ -160,12 +162,20 @@ async fn others_see_no_commands_and_give_none() {
     assert!(romeo.receive().contains("<forbidden"));
     escalus.send(&ask("items", NS)).await;
     let items = escalus.receive();
-    assert!(items.contains(&format!("<item jid='verona.example' node='{add}' name='Make an account'/>")), "{items}");
+    assert!(
+        items.contains(&format!("<item jid='verona.example' node='{add}' name='Make an account'/>")),
+        "{items}"
+    );
     assert!(items.contains("node='hearth#status'"), "{items}");
     escalus.send(&ask("info", add)).await;
     let info = escalus.receive();
-    assert!(info.contains("<identity category='automation' type='command-node' name='Make an account'/>"), "{info}");
-    assert!(info.contains(&format!("<feature var='{NS}'/>")) && info.contains("<feature var='jabber:x:data'/>"));
+    assert!(
+        info.contains("<identity category='automation' type='command-node' name='Make an account'/>"),
+        "{info}"
+    );
+    assert!(
+        info.contains(&format!("<feature var='{NS}'/>")) && info.contains("<feature var='jabber:x:data'/>")
+    );
     escalus.send(&ask("info", NS)).await;
     assert!(escalus.receive().contains("type='command-list'"));
 }

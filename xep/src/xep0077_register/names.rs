@@ -7,9 +7,29 @@ use super::Config;
 
 /// Names that people take for the server's own (after RFC 2142).
 pub(super) const RESERVED: &[&str] = &[
-    "abuse", "admin", "administrator", "hostmaster", "info", "mailer-daemon", "noc", "nobody", "noreply", "operator",
-    "owner", "postmaster", "register", "registration", "root", "security", "server", "service", "support", "sysadmin",
-    "system", "webmaster", "xmpp",
+    "abuse",
+    "admin",
+    "administrator",
+    "hostmaster",
+    "info",
+    "mailer-daemon",
+    "noc",
+    "nobody",
+    "noreply",
+    "operator",
+    "owner",
+    "postmaster",
+    "register",
+    "registration",
+    "root",
+    "security",
+    "server",
+    "service",
+    "support",
+    "sysadmin",
+    "system",
+    "webmaster",
+    "xmpp",
 ];
 
 /// The address that a typed name stands for, prepared as a login prepares it, so that who registers can log in.

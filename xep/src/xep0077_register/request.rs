@@ -61,9 +61,12 @@ mod tests {
         let query: Element = format!("<query xmlns='jabber:iq:register'>{content}</query>").parse().unwrap();
         let got = read(&query).map_err(|error| error.condition).map(|request| match request {
             Request::Remove => None,
-            Request::Set(fields) => Some((fields.username.unwrap_or_default(), fields.password.unwrap_or_default())),
+            Request::Set(fields) => {
+                Some((fields.username.unwrap_or_default(), fields.password.unwrap_or_default()))
+            }
         });
-        let got = got.as_ref().map(|fields| fields.as_ref().map(|(u, p)| (u.as_str(), p.as_str()))).map_err(|c| *c);
+        let got =
+            got.as_ref().map(|fields| fields.as_ref().map(|(u, p)| (u.as_str(), p.as_str()))).map_err(|c| *c);
         assert_eq!(got, expected, "{content}");
     }
 

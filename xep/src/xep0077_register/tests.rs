@@ -57,7 +57,8 @@ async fn a_stranger_makes_an_account() {
 #[tokio::test]
 async fn bad_data_is_not_acceptable() {
     let scene = Scene::new(OPEN).await;
-    for (name, password) in [("", "pw"), ("romeo", ""), ("a@b", "pw"), ("admin", "pw"), ("romeo", "a\u{80}")] {
+    for (name, password) in [("", "pw"), ("romeo", ""), ("a@b", "pw"), ("admin", "pw"), ("romeo", "a\u{80}")]
+    {
         let answer = stranger(&scene, "192.0.2.1", &fields(name, password)).await;
         assert!(answer.contains("<error type='modify'><not-acceptable "), "{name} {password} {answer}");
     }
@@ -84,7 +85,9 @@ async fn attempts_are_limited_and_the_machine_itself_may_be_exempt() {
 #[tokio::test]
 async fn closed_registration_is_no_service() {
     let scene = Scene::new("").await;
-    for iq in [fields("romeo", "pw"), "<iq type='get' id='r0'><query xmlns='jabber:iq:register'/></iq>".to_owned()] {
+    for iq in
+        [fields("romeo", "pw"), "<iq type='get' id='r0'><query xmlns='jabber:iq:register'/></iq>".to_owned()]
+    {
         assert!(stranger(&scene, "192.0.2.1", &iq).await.contains("service-unavailable"));
     }
     let offered = |config| {
@@ -101,7 +104,10 @@ async fn a_user_is_told_what_is_on_file() {
     for to in ["", "to='verona.example'"] {
         romeo.send(&format!("<iq type='get' id='r0' {to}><query xmlns='jabber:iq:register'/></iq>")).await;
         let answer = romeo.receive();
-        assert!(answer.contains("<registered/>") && answer.contains("<username>romeo</username><password/>"), "{answer}");
+        assert!(
+            answer.contains("<registered/>") && answer.contains("<username>romeo</username><password/>"),
+            "{answer}"
+        );
     }
 }
 

@@ -29,6 +29,11 @@ fn only_utf_8_is_understood() {
     for bytes in inside {
         earns(breach(bytes), Misbehaved::NotUtf8, "unsupported-encoding");
     }
+    // UTF-16 and bytes that begin no character, where a tag could begin
+    for bytes in [&b"\xFE\xFF\0<"[..], b"\xFF\xFE<\0", b" \x80", b"\xC0", b"\xF5"] {
+        earns(at_start(bytes), Misbehaved::NotUtf8, "unsupported-encoding");
+        earns(breach(bytes), Misbehaved::NotUtf8, "unsupported-encoding");
+    }
     for encoding in ["ISO-8859-1", "UTF-16", ""] {
         let declaration = format!("<?xml version='1.0' encoding='{encoding}'?>");
         earns(at_start(declaration), Misbehaved::Encoding, "unsupported-encoding");
@@ -66,7 +71,7 @@ fn characters_are_those_of_xml() {
 /// XML names §3, §7.
 #[test]
 fn names_are_those_of_xml() {
-    for name in ["1a", "-a", ".a", ":a", "a:", "a:b:c", "a\u{D7}", "&amp;", "a\0", "a<b"] {
+    for name in ["1a", "-a", ".a", ":a", "a:", "a:b:c", "a\u{D7}", "&amp;", "a\0"] {
         earns(breach(format!("<message><{name}/></message>")), Misbehaved::Name, "not-well-formed");
         earns(breach(format!("<message><a {name}=''/></message>")), Misbehaved::Name, "not-well-formed");
     }
@@ -80,6 +85,10 @@ fn tags_are_well_formed() {
         ["<a b/>", "<a b=/>", "<a b=c/>", "<a b='1'c='2'/>", "<a b=''/ >", "<a '1'/>", "]]>", "<![cdata[x]]>"]
     {
         earns(breach(format!("<message>{inside}</message>")), Misbehaved::Tag, "not-well-formed");
+    }
+    // seen at once, whatever would follow
+    for inside in ["<a <", "<a<", "<a b='<", "</a<", "<a b=<"] {
+        earns(breach(format!("<message>{inside}")), Misbehaved::Tag, "not-well-formed");
     }
     earns(breach("<message id='<'/>"), Misbehaved::Tag, "not-well-formed");
     earns(breach("<message x='<'/>"), Misbehaved::Tag, "not-well-formed");
@@ -121,6 +130,19 @@ fn prefixes_are_bound() {
     }
     earns(at_start("<stream:stream>"), Misbehaved::UnboundPrefix, "not-well-formed");
     earns(at_start("<stream p:a=''>"), Misbehaved::UnboundPrefix, "not-well-formed");
+}
+
+/// RFC 6120 §4.8.5.
+#[test]
+fn content_has_no_prefix() {
+    for input in [
+        "<c:message xmlns:c='jabber:client'/>",
+        "<c:iq xmlns:c='jabber:client' id='1' type='get'/>",
+        "<message><c:body xmlns:c='jabber:client'/></message>",
+        "<message><body><c:i xmlns:c='jabber:server'/></body></message>",
+    ] {
+        earns(breach(input), Misbehaved::PrefixedContent, "bad-namespace-prefix");
+    }
 }
 
 /// XML names §3, §5.

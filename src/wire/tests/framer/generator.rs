@@ -27,8 +27,8 @@ const SPACES: &[&str] = &[" ", "\n", "\t ", "\r\n"];
 const NAMES: &[&str] = &["a", "b", "body", "message", "x-y.1", "_u", "é", "名", "type", "id"];
 const BAD_NAMES: &[&str] =
     &["", "1a", "-x", "a:b", ":a", "a:", "a\u{D7}", "a b", "a\0", "<", "&amp;", "xmlns", "a\u{300}:b"];
-const PREFIXES: &[&str] = &["", "", "p:", "q:", "stream:", "c:"];
-const BAD_PREFIXES: &[&str] = &["u:", "xml:", "xmlns:", "1:", "p:q:"];
+const PREFIXES: &[&str] = &["", "", "p:", "q:", "stream:"];
+const BAD_PREFIXES: &[&str] = &["c:", "u:", "xml:", "xmlns:", "1:", "p:q:"];
 const NAMESPACES: &[&str] = &[
     "jabber:client",
     "jabber:server",
@@ -153,8 +153,8 @@ pub(crate) fn document(choices: &mut Choices<'_>) -> String {
 }
 
 fn first_level(choices: &mut Choices<'_>, out: &mut String) {
-    let name =
-        choices.of(&["message", "message", "iq", "presence", "c:message", "r", "stream:error", "p:message"]);
+    let name = choices
+        .mostly(&["message", "message", "iq", "presence", "r", "stream:error"], &["c:message", "p:message"]);
     out.push('<');
     out.push_str(name);
     let declaration = choices.of(&[

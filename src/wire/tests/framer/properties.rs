@@ -126,6 +126,7 @@ fn check_agreement(document: &[u8], consumed: usize, whole: &Outcome) {
         // XMPP's rules and not XML's, or limits
         Err(
             Misbehaved::LooseText
+            | Misbehaved::PrefixedContent
             | Misbehaved::TooManyBytes(_)
             | Misbehaved::TooManyElements(_)
             | Misbehaved::TooDeep(_)
@@ -140,6 +141,8 @@ fn check_agreement(document: &[u8], consumed: usize, whole: &Outcome) {
             | Misbehaved::EarlyText
             | Misbehaved::AfterClose,
         ) => {}
+        // the oracle looks at encoding a token at a time
+        Err(Misbehaved::NotUtf8) if std::str::from_utf8(document).is_err() => {}
         // the oracle goes by the fifth edition of XML 1.0 alone, we by all of them
         Err(Misbehaved::Name) if has_disputed_name(document) => {}
         // the oracle lets other prefixes, or the default, be bound to the reserved namespaces (XML names §3 does not)
