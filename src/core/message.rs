@@ -251,7 +251,11 @@ fn keep(
     let is_late = !matches!(choice(state, &stanza), Choice::Addressed | Choice::NonNegative);
     let late_ms = if is_late { time_ms } else { 0 };
     let flags = if is_late { offline::LATE } else { 0 };
-    state.log.waiting.push_back(Waiting { stanza: Arc::clone(&stanza), row: Some(Arc::clone(&row)), late_ms });
+    state.log.waiting.push_back(Waiting {
+        stanza: Arc::clone(&stanza),
+        row: Some(Arc::clone(&row)),
+        late_ms,
+    });
     let mut text = String::with_capacity(stanza.weight_bytes());
     stanza.write(&mut text, None, Some(ns::CLIENT));
     let peer = stanza.from.as_ref().map_or_else(String::new, |from| from.bare_str().to_owned());

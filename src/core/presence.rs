@@ -106,7 +106,9 @@ fn meet(server: &Arc<Server>, session: &Arc<Session>, contact: &Contact, presenc
                 }
             }
             if state.available().next().is_none() {
-                let _ = session.outbox.push(Item::to(Arc::new(away(server, &contact.jid, state)), session.jid.clone()));
+                let _ = session
+                    .outbox
+                    .push(Item::to(Arc::new(away(server, &contact.jid, state)), session.jid.clone()));
             }
         }
     });

@@ -148,7 +148,9 @@ async fn change(
     let keep_request = arrived.clone();
     let limit = i64::from(server.settings().limits.roster_items_max);
     let outcome = alter(server, account, contact, arrived, limit, move |mut item| {
-        let Some(change) = decide(&item) else { return Edited { item: Some(item), pass: false, answer: None } };
+        let Some(change) = decide(&item) else {
+            return Edited { item: Some(item), pass: false, answer: None };
+        };
         item.subscription = change.state;
         // §3.1.3: a request alone makes no item; §3.2, §3.3: an item stays when the subscription goes
         item.listed |= change.state.makes_item();

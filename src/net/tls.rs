@@ -4,7 +4,7 @@
 //! RFC 6120 §5 (STARTTLS) and §13.7 (certificates), XEP-0368 (direct TLS, ALPN), RFC 7590 (TLS in XMPP),
 //! RFC 9266 and RFC 5929 (channel bindings).   <https://xmpp.org/extensions/xep-0368.html>
 //!
-//! - [`CertificateFiles`] → [`examine`]: files are read and judged in one place, so that `hearth check`, the start
+//! - [`CertificateFiles`] → [`inspect()`]: files are read and judged in one place, so that `hearth check`, the start
 //!   and a reload agree on what is good.
 //! - [`TlsHosts`]: what is served now, per virtual host, swapped as a whole; [`Watcher`] notices renewed files.
 //! - [`TlsHosts::accept`]: the handshake, and everything SASL needs to know of it afterwards ([`Secured`]).

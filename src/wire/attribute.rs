@@ -1,8 +1,9 @@
 //! One start tag, split into its name, attributes and namespace declarations: XML 1.0 §3.1, XML names §3, §7.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-use memchr::memchr;
+use quick_xml::events::BytesStart;
 use smallvec::SmallVec;
 
 use crate::misbehaved::Misbehaved;
@@ -83,10 +84,18 @@ impl<'a> Tag<'a> {
         };
         let name_end = inside.bytes().position(is_space).unwrap_or(inside.len());
         self.name = Name::parse(&inside[..name_end])?;
-        let mut rest = &inside[name_end..];
-        while let Some((attribute, behind)) = next_attribute(rest)? {
-            self.add(attribute)?;
-            rest = behind;
+        if name_end == inside.len() {
+            return Ok(());
+        }
+        // doubles are looked for below, among few and without an allocation
+        for attribute in BytesStart::from_content(inside, name_end).attributes().with_checks(false) {
+            let attribute = attribute.map_err(|_| Misbehaved::Tag)?;
+            let (name, value) = (place(inside, attribute.key.0)?, place(inside, &attribute.value)?);
+            // quick-xml takes `a='1'b='2'`; XML wants white space between (XML 1.0 §3.1)
+            if !inside.as_bytes().get(name.start.wrapping_sub(1)).copied().is_some_and(is_space) {
+                return Err(Misbehaved::Tag);
+            }
+            self.add(Attribute { name: Name::parse(&inside[name])?, value: &inside[value] })?;
         }
         Ok(())
     }
@@ -121,24 +130,12 @@ impl<'a> Tag<'a> {
     }
 }
 
-/// The attribute at the front of `rest`, and what is behind it; `None` at the end of the tag.
-fn next_attribute(rest: &str) -> Result<Option<(Attribute<'_>, &str)>, Misbehaved> {
-    let trimmed = skip_space(rest);
-    if trimmed.is_empty() {
-        return Ok(None);
-    }
-    if trimmed.len() == rest.len() {
-        return Err(Misbehaved::Tag); // `a='1'b='2'`
-    }
-    let equals = trimmed.bytes().position(|byte| byte == b'=').ok_or(Misbehaved::Tag)?;
-    let name = Name::parse(trim_end(&trimmed[..equals]))?;
-    let quoted = skip_space(&trimmed[equals + 1..]);
-    let quote = match quoted.as_bytes().first() {
-        Some(&quote @ (b'\'' | b'"')) => quote,
-        _ => return Err(Misbehaved::Tag),
-    };
-    let end = memchr(quote, &quoted.as_bytes()[1..]).ok_or(Misbehaved::Tag)? + 1;
-    Ok(Some((Attribute { name, value: &quoted[1..end] }, &quoted[end + 1..])))
+/// Where `part`, a slice of `whole`, stands in it.
+fn place(whole: &str, part: &str) -> Result<Range<usize>, Misbehaved> {
+    let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+    let place = start..start.wrapping_add(part.len());
+    // only a value that was rewritten stands elsewhere, and quick-xml rewrites none before it is asked to
+    if whole.get(place.clone()).is_some() { Ok(place) } else { Err(Misbehaved::Tag) }
 }
 
 /// The namespace that a declaration gives to `prefix`, if it may (XML names §3, §5).
@@ -169,10 +166,6 @@ pub(crate) fn plain(value: &str) -> Result<Cow<'_, str>, Misbehaved> {
 /// White space of XML (XML 1.0 §2.3).
 pub(crate) const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
-}
-
-fn skip_space(text: &str) -> &str {
-    &text[text.bytes().position(|byte| !is_space(byte)).unwrap_or(text.len())..]
 }
 
 /// Without the white space at its end.

@@ -4,6 +4,8 @@ use minidom::Element;
 
 use crate::ns;
 use crate::payload::Payload;
+#[cfg(test)]
+use crate::tree::tree;
 use crate::writer::XmlWriter;
 
 /// A first-level element that is not a stanza (`<starttls/>`, `<auth/>`, `<r/>` …): what negotiation is made of.
@@ -38,11 +40,6 @@ impl Nonza {
             String::new()
         }
     }
-}
-
-/// Builds the tree of one canonical element whose content namespace is `content`.
-pub(crate) fn tree(canonical: &str, content: &str) -> Option<Element> {
-    Element::from_reader_with_prefixes(canonical.as_bytes(), Some(content.to_owned())).ok()
 }
 
 /// Writes a tree in canonical form. Trees speak `jabber:client` where they mean the content namespace of a stream.

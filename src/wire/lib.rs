@@ -17,6 +17,7 @@ mod scan;
 mod scope;
 pub mod stanza;
 pub mod text;
+mod tree;
 pub mod writer;
 
 pub use condition::{ErrorType, StanzaCondition, StanzaError, StreamCondition};

@@ -5,8 +5,8 @@
 
 use smallvec::SmallVec;
 
-use crate::element;
 use crate::text;
+use crate::tree;
 use minidom::Element;
 
 /// Enough for the children of a usual chat message.
@@ -134,7 +134,7 @@ impl Payload {
 
     /// Builds the tree of one child; the content namespace is given as `content`.
     pub fn element(&self, child: Child, content: &str) -> Option<Element> {
-        element::tree(self.raw(child), content)
+        tree::tree(self.raw(child), content)
     }
 
     /// A payload of the children for which `keep` answers true; `None` when all are kept.

@@ -113,7 +113,8 @@ impl Connection {
     /// Channel binding data by RFC 9266.
     pub(crate) fn tls_exporter(&self) -> Result<Vec<u8>, String> {
         let Transport::Tls(tls) = &self.transport else { return Err("no TLS to bind to".to_owned()) };
-        let exported = tls.get_ref().1.export_keying_material([0_u8; 32], b"EXPORTER-Channel-Binding", Some(&[]));
+        let exported =
+            tls.get_ref().1.export_keying_material([0_u8; 32], b"EXPORTER-Channel-Binding", Some(&[]));
         exported.map(|data| data.to_vec()).map_err(|error| error.to_string())
     }
 

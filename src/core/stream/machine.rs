@@ -17,8 +17,8 @@ use super::policy::StartTls;
 use super::register;
 use super::sasl::{self, Login};
 use crate::host::Host;
-use crate::limits::{SASL_ATTEMPTS_MAX, SASL_EXCHANGES_MAX};
 use crate::iq::Verb;
+use crate::limits::{SASL_ATTEMPTS_MAX, SASL_EXCHANGES_MAX};
 use crate::outbox::End;
 use crate::random;
 use crate::sasl::{ConnectionFacts, Credentials, Failure, Identity, Lookup, Offer};
@@ -237,7 +237,9 @@ impl Machine {
             (State::Negotiating, Input::Nonza(nonza)) => self.negotiate(&nonza, out),
             (State::Negotiating, Input::Stanza(stanza, flaw)) => self.before_auth(stanza, flaw, out),
             // §6.4.2: a new attempt ends the one under way
-            (State::Authenticating(_), Input::Nonza(nonza)) if nonza.is("auth", ns::SASL) => self.auth(&nonza, out),
+            (State::Authenticating(_), Input::Nonza(nonza)) if nonza.is("auth", ns::SASL) => {
+                self.auth(&nonza, out)
+            }
             (State::Authenticating(login), Input::Nonza(nonza)) => self.respond(login, &nonza, out),
             (State::LookingUp(login), Input::Credentials(found)) => {
                 self.looked_up(login, found.as_ref(), out)
@@ -247,7 +249,9 @@ impl Machine {
                 out.extend(answer.map(Output::Stanza));
                 State::Negotiating
             }
-            (State::Unbound | State::Live, Input::Nonza(nonza)) if nonza.is("starttls", ns::TLS) => self.starttls(out),
+            (State::Unbound | State::Live, Input::Nonza(nonza)) if nonza.is("starttls", ns::TLS) => {
+                self.starttls(out)
+            }
             (State::Unbound, Input::Stanza(stanza, flaw)) => self.bind(stanza, flaw, out),
             (State::Binding(asked), Input::Bound(jid)) => bound(&asked, &jid, out),
             (State::Binding(asked), Input::BindRefused(error)) => self.bind_refused(&asked, &error, out),

@@ -1,3 +1,5 @@
+//! Tests of the module above.
+
 use std::os::unix::fs::PermissionsExt;
 
 use rustls::pki_types::CertificateDer;
