@@ -2,6 +2,7 @@
 //! first header to the last tag (RFC 6120 §4–§7). The transport frames what comes out, so that TCP, WebSocket and BOSH
 //! can drive the same machine.
 
+pub mod exchange;
 pub mod feature;
 pub mod header;
 pub mod machine;

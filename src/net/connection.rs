@@ -66,12 +66,15 @@ enum Resume {
     /// The machine gets this.
     Input(Box<Input>),
     /// The handshake is over.
-    Secured(Result<(TlsStream<TcpStream>, Secured), AcceptError>),
+    Secured(Box<Handshake>),
     /// A resource is bound, or not.
     Bound(Result<Arc<Session>, StanzaError>),
     /// A stanza was dealt with.
     Done,
 }
+
+/// What a handshake comes to.
+type Handshake = Result<(TlsStream<TcpStream>, Secured), AcceptError>;
 
 type Waiting = Pin<Box<dyn Future<Output = Resume> + Send>>;
 
@@ -222,7 +225,7 @@ impl Connection {
             match resume {
                 Resume::Done => {}
                 Resume::Input(input) => self.input(*input),
-                Resume::Secured(result) => self.secured(result),
+                Resume::Secured(result) => self.secured(*result),
                 Resume::Bound(result) => self.bound(result, cx),
             }
         }

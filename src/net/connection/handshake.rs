@@ -6,9 +6,9 @@ use hearth_core::sasl::ConnectionFacts;
 use hearth_core::stream::Input;
 use tokio::net::TcpStream;
 
-use super::{Connection, Ending, Resume};
+use super::{Connection, Ending, Handshake, Resume};
 use crate::socket::Socket;
-use crate::tls::{AcceptError, Secured, TlsStream, Use};
+use crate::tls::{AcceptError, Use};
 
 impl Connection {
     /// `<proceed/>` is rendered: nothing else is read in plain text.
@@ -41,14 +41,14 @@ impl Connection {
         self.wait(async move {
             use tokio::io::AsyncWriteExt as _;
             if let Err(error) = stream.write_all(first.as_bytes()).await {
-                return Resume::Secured(Err(AcceptError::Io(error)));
+                return Resume::Secured(Box::new(Err(AcceptError::Io(error))));
             }
             let host = (!host.is_empty()).then_some(host.as_str());
-            Resume::Secured(shared.tls.accept(stream, usage, host).await)
+            Resume::Secured(Box::new(shared.tls.accept(stream, usage, host).await))
         });
     }
 
-    pub(super) fn secured(&mut self, result: Result<(TlsStream<TcpStream>, Secured), AcceptError>) {
+    pub(super) fn secured(&mut self, result: Handshake) {
         self.is_handshaking = false;
         match result {
             Ok((stream, secured)) => {
