@@ -99,6 +99,8 @@ pub struct AccountState {
     pub log: LogState,
     /// When the last available resource went away, in milliseconds since 1970; 0: not in the life of this process.
     pub away_ms: i64,
+    /// Whether the account may not log in.
+    pub disabled: bool,
     /// Whether the account was removed: nothing may be bound or stored any more.
     pub removed: bool,
     /// What modules hung on it.

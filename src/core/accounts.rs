@@ -136,7 +136,8 @@ impl Accounts {
             return Ok(None);
         };
         let log = LogState { has_offline: row.offline > 0, kept: row.offline, ..LogState::default() };
-        let state = AccountState { roster: row.roster, log, ..AccountState::default() };
+        let state =
+            AccountState { roster: row.roster, disabled: row.disabled, log, ..AccountState::default() };
         let made = Arc::new(Account::new(Some(row.id), bare.clone(), row.created_ms, state));
         shard.let_go();
         let account = shard.loaded.entry(made.jid.clone()).or_insert(made);

@@ -43,27 +43,36 @@ pub async fn bind(server: &Arc<Server>, request: BindRequest) -> Result<Arc<Sess
     let settings = server.settings();
     let sessions_max = settings.limits.sessions_per_account_max as usize;
     let wanted = match &request.resource {
-        Some(resource) => full(&account.jid, resource)?,
-        None => made(&account.jid)?,
+        Some(resource) => full(&account.jid, resource),
+        None => made(&account.jid),
     };
-    let (session, replaced) = account.with(|state| {
-        if state.removed {
-            return Err(StanzaError::new(StanzaCondition::NotAuthorized));
+    let bound = wanted.and_then(|wanted| {
+        account.with(|state| {
+            // either may have happened since the proof was checked
+            if state.removed || state.disabled {
+                return Err(StanzaError::new(StanzaCondition::NotAuthorized));
+            }
+            let (jid, replaced) = claim(state, &account.jid, wanted, settings.conflict)?;
+            if replaced.is_none() && state.resources.len() >= sessions_max {
+                return Err(StanzaError::new(StanzaCondition::ResourceConstraint));
+            }
+            let session = Arc::new(Session::new(
+                server.session_began(),
+                jid,
+                Arc::clone(&account),
+                request.host,
+                request.connected,
+                request.lang,
+            ));
+            state.resources.push(Resource::new(Arc::clone(&session)));
+            Ok((session, replaced))
+        })
+    });
+    let (session, replaced) = bound.inspect_err(|_| {
+        if account.id.is_none() {
+            // a guest is nobody without a session
+            server.accounts().forget(account.jid.as_str());
         }
-        let (jid, replaced) = claim(state, &account.jid, wanted, settings.conflict)?;
-        if replaced.is_none() && state.resources.len() >= sessions_max {
-            return Err(StanzaError::new(StanzaCondition::ResourceConstraint));
-        }
-        let session = Arc::new(Session::new(
-            server.session_began(),
-            jid,
-            Arc::clone(&account),
-            request.host,
-            request.connected,
-            request.lang,
-        ));
-        state.resources.push(Resource::new(Arc::clone(&session)));
-        Ok((session, replaced))
     })?;
     if let Some(old) = replaced {
         end(server, &old, VecDeque::new());
@@ -118,22 +127,27 @@ fn claim(
 
 /// Ends a session, however it came to that: its contacts hear that it is unavailable, and what it was given but did not
 /// write (`unwritten`, then its queue) finds another way. Ending it again does nothing.
-pub fn end(server: &Arc<Server>, session: &Arc<Session>, unwritten: VecDeque<Item>) {
-    let was_bound = session.account.with(|state| state.resource_of(session.id).is_some());
+pub fn end(server: &Arc<Server>, session: &Arc<Session>, mut unwritten: VecDeque<Item>) {
+    let presence = presence::gone(session);
+    // under one lock, so that nothing newer comes before what was not written
+    let (was_bound, farewell, next, refused) = session.account.with(|state| {
+        let was_bound = state.resource_of(session.id).is_some();
+        let farewell = presence::leave(server, state, session, &presence);
+        state.resources.retain(|resource| resource.session.id != session.id);
+        // replaced or removed before: what was still unwritten by then is all that is left
+        unwritten.extend(session.outbox.seal());
+        let next = offline::hand_on(state, session, &unwritten);
+        (was_bound, farewell, next, message::reroute(server, &session.account, state, unwritten))
+    });
+    if let Some(next) = next {
+        offline::start(server, &next);
+    }
+    refused.iter().for_each(|(stanza, error)| server.bounce(stanza, error));
     if !was_bound {
-        // replaced or removed: what was still unwritten by then is all that is left
-        offline::hand_on(server, session, unwritten.iter());
-        message::reroute(server, &session.account, unwritten.into_iter());
         return;
     }
-    presence::gone(server, session);
-    let queued = session.account.with(|state| {
-        state.resources.retain(|resource| resource.session.id != session.id);
-        session.outbox.seal()
-    });
     session.end_flushed();
-    offline::hand_on(server, session, unwritten.iter().chain(&queued));
-    message::reroute(server, &session.account, unwritten.into_iter().chain(queued));
+    farewell.say(server, session, &presence);
     if session.account.id.is_none() {
         server.accounts().forget(session.account.jid.as_str());
     }

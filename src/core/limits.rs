@@ -17,6 +17,14 @@ pub const ELEMENTS_MAX: u32 = 20_000;
 pub const SASL_ATTEMPTS_MAX: u8 = 5;
 /// Exchanges of any outcome on one stream: some clients try every mechanism before they find one they can finish.
 pub const SASL_EXCHANGES_MAX: u8 = 20;
+/// Iqs answered on one stream before authentication: a registration takes two, with mistakes a few more.
+pub const PRE_AUTH_IQS_MAX: u8 = 20;
+/// Requests to subscribe that one account keeps unanswered; further ones are dropped (RFC 6121 §3.1.3, warning).
+pub const PENDING_REQUESTS_MAX: usize = 200;
+/// Content of such a request that is kept; a larger one is kept without its content.
+pub const PENDING_REQUEST_BYTES_MAX: usize = 4_096;
+/// Content of a presence: it goes to every contact, and is kept as long as the resource is available.
+pub const PRESENCE_BYTES_MAX: usize = 32 * 1024;
 /// Failed attempts to bind on one stream (RFC 6120 §7.7.3 asks for 5 to 10).
 pub const BIND_ATTEMPTS_MAX: u8 = 10;
 /// A client that cannot keep up may not hold our memory: its queue ends here, and so does its session.

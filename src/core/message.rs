@@ -1,6 +1,7 @@
 //! Delivering to a local account: choose resources, keep what nobody can take, release what was kept in the order of
 //! its rows. Everything here runs under the account's one lock, so nothing is passed over or given twice.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -51,27 +52,37 @@ pub(crate) fn deliver(
     sender: Option<&Arc<Session>>,
     permit: Option<Permit>,
 ) -> Delivery {
-    account.with(|state| {
-        if state.removed {
-            return Delivery::Bounce(StanzaError::new(StanzaCondition::ServiceUnavailable));
+    account.with(|state| deliver_to(server, account, state, stanza, sender, permit))
+}
+
+/// The same, under the account's lock.
+fn deliver_to(
+    server: &Arc<Server>,
+    account: &Arc<Account>,
+    state: &mut AccountState,
+    stanza: &Arc<Stanza>,
+    sender: Option<&Arc<Session>>,
+    permit: Option<Permit>,
+) -> Delivery {
+    if state.removed {
+        return Delivery::Bounce(StanzaError::new(StanzaCondition::ServiceUnavailable));
+    }
+    if let (Kind::Presence(PresenceType::Unavailable), Some(from)) = (stanza.kind, &stanza.from) {
+        state.forget_directed(from);
+    }
+    let stanza = match in_stages(server, account, state, stanza) {
+        Ok(stanza) => stanza,
+        Err(verdict) => return finish(server, verdict),
+    };
+    match judge(server, account, state, &stanza) {
+        Verdict::Keep => keep(server, account, state, stanza, sender, permit),
+        Verdict::Wait if state.log.waiting.len() >= ACCOUNT_WAITING_MAX => Delivery::Bounce(busy()),
+        Verdict::Wait => {
+            state.log.waiting.push_back(Waiting { stanza, row: None, late_ms: 0 });
+            Delivery::Done
         }
-        if let (Kind::Presence(PresenceType::Unavailable), Some(from)) = (stanza.kind, &stanza.from) {
-            state.forget_directed(from);
-        }
-        let stanza = match in_stages(server, account, state, stanza) {
-            Ok(stanza) => stanza,
-            Err(verdict) => return finish(server, verdict),
-        };
-        match judge(server, account, state, &stanza) {
-            Verdict::Keep => keep(server, account, state, stanza, sender, permit),
-            Verdict::Wait if state.log.waiting.len() >= ACCOUNT_WAITING_MAX => Delivery::Bounce(busy()),
-            Verdict::Wait => {
-                state.log.waiting.push_back(Waiting { stanza, row: None, late_ms: 0 });
-                Delivery::Done
-            }
-            verdict => finish(server, verdict),
-        }
-    })
+        verdict => finish(server, verdict),
+    }
 }
 
 fn finish(server: &Server, verdict: Verdict) -> Delivery {
@@ -119,6 +130,11 @@ fn judge(server: &Server, account: &Account, state: &mut AccountState, stanza: &
     let choice = choice(state, stanza);
     let queued = !state.log.waiting.is_empty() || state.log.draining.is_some();
     match choice {
+        // another resource's messages have nothing to do with this one's: no row, which the log would give to others
+        Choice::Addressed if queued && !is_drained_to(state, stanza) => match state.log.waiting.is_empty() {
+            true => hand(server, account, state, stanza, choice, 0),
+            false => Verdict::Wait,
+        },
         Choice::Addressed | Choice::NonNegative | Choice::Available if queued => {
             // behind what waits; what can be kept gets a row, so that it cannot overtake the offline messages
             match unclaimed(server, account, state, stanza) {
@@ -135,6 +151,12 @@ fn judge(server: &Server, account: &Account, state: &mut AccountState, stanza: &
             verdict => verdict,
         },
     }
+}
+
+/// Whether the resource that `to` names is the one that is being given what waited.
+fn is_drained_to(state: &AccountState, stanza: &Stanza) -> bool {
+    let resource = stanza.to.as_ref().and_then(Jid::resource).and_then(|name| state.resource(name));
+    resource.is_some_and(|resource| state.log.draining == Some(resource.session.id))
 }
 
 fn choice(state: &AccountState, stanza: &Stanza) -> Choice {
@@ -334,7 +356,7 @@ pub(crate) async fn settle(server: &Arc<Server>, behind: &Behind, sender: &Arc<S
 /// Releases what is ready, in the order of the account's log.
 pub(crate) fn release(server: &Arc<Server>, account: &Arc<Account>) {
     let mut refused = Vec::new();
-    account.with(|state| {
+    let taker = account.with(|state| {
         while let Some(front) = state.log.waiting.front() {
             let row = match front.row.as_ref().map(|row| row.state()) {
                 Some(RowState::Waiting) => break,
@@ -361,7 +383,11 @@ pub(crate) fn release(server: &Arc<Server>, account: &Arc<Account>) {
                 row => release_row(server, account, state, &late(server, account, stanza, late_ms), row),
             }
         }
+        offline::taker(state).filter(|taker| offline::begin(state, taker))
     });
+    if let Some(taker) = taker {
+        offline::start(server, &taker);
+    }
     for (stanza, error) in refused {
         server.bounce(&stanza, &error);
     }
@@ -381,6 +407,10 @@ fn late(server: &Server, account: &Account, stanza: Arc<Stanza>, late_ms: i64) -
 fn release_row(server: &Server, account: &Account, state: &mut AccountState, stanza: &Arc<Stanza>, row: i64) {
     if state.log.draining.is_some() {
         state.log.drain_again = true;
+        return;
+    }
+    if state.log.has_offline {
+        // what waits already goes first: once this one is written, all before it counts as delivered
         return;
     }
     let delivered = match choice(state, stanza) {
@@ -411,23 +441,32 @@ pub(crate) fn hand_out(server: &Arc<Server>, account: &Arc<Account>, stanza: &Ar
     });
 }
 
-/// Finds another way for what a session was given but did not write before it ended.
-pub(crate) fn reroute(server: &Arc<Server>, account: &Arc<Account>, items: impl Iterator<Item = Item>) {
+/// Finds another way for what a session was given but did not write before it ended; answers what there is none for.
+pub(crate) fn reroute(
+    server: &Arc<Server>,
+    account: &Arc<Account>,
+    state: &mut AccountState,
+    items: VecDeque<Item>,
+) -> Vec<(Arc<Stanza>, StanzaError)> {
+    let mut refused = Vec::new();
+    let mark = state.log.delivered;
     for item in items {
-        // what has a row is safe in the log; what others got too has arrived; presence and iq die with the session
-        if item.row != 0 || !item.sole || item.to.is_some() {
+        // what the log still owes is safe there; what others got too has arrived; presence and iq die with the session
+        if item.row > mark || !item.sole || item.to.is_some() {
             continue;
         }
-        match item.stanza.kind {
-            Kind::Message(_) => match deliver(server, account, &item.stanza, None, None) {
-                Delivery::Done | Delivery::Behind(_) => {}
-                Delivery::Bounce(error) => server.bounce(&item.stanza, &error),
-                Delivery::NeedsRoom => server.bounce(&item.stanza, &busy()),
+        let error = match item.stanza.kind {
+            Kind::Message(_) => match deliver_to(server, account, state, &item.stanza, None, None) {
+                Delivery::Done | Delivery::Behind(_) => continue,
+                Delivery::Bounce(error) => error,
+                Delivery::NeedsRoom => busy(),
             },
             Kind::Iq(hearth_wire::IqType::Get | hearth_wire::IqType::Set) => {
-                server.bounce(&item.stanza, &StanzaError::new(StanzaCondition::ServiceUnavailable));
+                StanzaError::new(StanzaCondition::ServiceUnavailable)
             }
-            Kind::Iq(_) | Kind::Presence(_) => {}
-        }
+            Kind::Iq(_) | Kind::Presence(_) => continue,
+        };
+        refused.push((item.stanza, error));
     }
+    refused
 }

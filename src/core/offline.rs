@@ -3,6 +3,7 @@
 //! While it runs, new messages for the account get rows too and are found by the next look at the store; the last look
 //! and the switch to live delivery happen under the account's lock. (XEP-0160 §3; XEP-0203 for the stamps.)
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hearth_store::log;
@@ -11,7 +12,7 @@ use time::OffsetDateTime;
 use time::format_description::FormatItem;
 use time::macros::format_description;
 
-use crate::account::Account;
+use crate::account::{Account, AccountState};
 use crate::error::Internal;
 use crate::limits::OFFLINE_PAGE_ROWS;
 use crate::outbox::Item;
@@ -22,6 +23,9 @@ use crate::session::Session;
 /// XEP-0082 §3.2, with milliseconds: a stamp keeps the order of the log.
 const STAMP: &[FormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
+/// How long a drain waits before it looks for rows again that are being committed.
+const COMMIT_PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
 
 /// The flag of a row whose message found nobody; one that only had to wait behind others is not late.
 pub(crate) const LATE: i64 = 1;
@@ -44,20 +48,27 @@ pub fn stamp(unix_ms: i64) -> String {
         .unwrap_or_else(|| "9999-12-31T23:59:59.999Z".to_owned())
 }
 
-/// Begins to give a session what waits, if there is anything and nobody is at it.
-pub(crate) fn drain(server: &Arc<Server>, session: &Arc<Session>) {
-    let begin = session.account.with(|state| {
-        let bound = state.resource_of(session.id).is_some();
-        let wanted = bound && state.log.has_offline && state.log.draining.is_none();
-        if wanted {
-            state.log.draining = Some(session.id);
-        }
-        wanted
-    });
-    if begin {
-        let (server, session) = (Arc::clone(server), Arc::clone(session));
-        tokio::spawn(async move { run(&server, &session).await });
+/// Whether a session is to be given what waits, i.e. whether there is anything and nobody is at it. If so, new messages
+/// queue up behind from here on, and [`start`] must follow.
+#[must_use]
+pub(crate) fn begin(state: &mut AccountState, session: &Session) -> bool {
+    let bound = state.resource_of(session.id).is_some();
+    let wanted = bound && state.log.has_offline && state.log.draining.is_none();
+    if wanted {
+        state.log.draining = Some(session.id);
     }
+    wanted
+}
+
+/// Gives a session what waits.
+pub(crate) fn start(server: &Arc<Server>, session: &Arc<Session>) {
+    let (task, server, session) = (server.runtime().clone(), Arc::clone(server), Arc::clone(session));
+    task.spawn(async move { run(&server, &session).await });
+}
+
+/// A session that may take what waits.
+pub(crate) fn taker(state: &AccountState) -> Option<Arc<Session>> {
+    state.resources.iter().find(|resource| resource.takes_messages()).map(|taker| Arc::clone(&taker.session))
 }
 
 async fn run(server: &Arc<Server>, session: &Arc<Session>) {
@@ -71,15 +82,18 @@ async fn run(server: &Arc<Server>, session: &Arc<Session>) {
             Err(error) => {
                 // what waits stays; the next session of the account will be given it
                 tracing::error!(error = %Internal::from(error), "offline messages could not be read");
-                session.account.with(|state| state.log.draining = None);
+                session.account.with(|state| state.log.draining.take_if(|id| *id == session.id));
                 return;
             }
         };
         after = page.rows.last().map_or(after, |stored| stored.row);
-        if !hand(server, session, &page.rows) || (page.complete && is_done(&session.account)) {
+        if !hand(server, session, &page.rows) || (page.complete && is_done(session)) {
             return;
         }
-        if !page.complete {
+        if page.complete {
+            // rows are on their way into the store: a commit takes about this long
+            tokio::time::sleep(COMMIT_PAUSE).await;
+        } else {
             written(session, after).await;
         }
     }
@@ -109,8 +123,12 @@ fn hand(server: &Arc<Server>, session: &Arc<Session>, page: &[log::Stored]) -> b
 }
 
 /// Whether everything was given; then the account is live from here on.
-fn is_done(account: &Account) -> bool {
-    account.with(|state| {
+fn is_done(session: &Session) -> bool {
+    session.account.with(|state| {
+        if state.log.draining != Some(session.id) {
+            // it has ended meanwhile, and another one may be at it
+            return true;
+        }
         let again = std::mem::take(&mut state.log.drain_again) || !state.log.waiting.is_empty();
         if !again {
             state.log.draining = None;
@@ -176,37 +194,37 @@ async fn forget(server: &Arc<Server>, owner: &Arc<Account>, account: i64) {
     }
 }
 
-/// A session ended: what it was given from the log and did not write, and what it was still to be given, waits again;
-/// another available one goes on with it.
-pub(crate) fn hand_on<'a>(
-    server: &Arc<Server>,
-    session: &Arc<Session>,
-    unwritten: impl Iterator<Item = &'a Item>,
-) {
-    let next = session.account.with(|state| {
-        let delivered = state.log.delivered;
-        let owed: Vec<&Item> = unwritten.filter(|item| item.row > delivered).collect();
-        let was_draining = state.log.draining == Some(session.id);
-        if owed.is_empty() && !was_draining {
-            return None;
-        }
-        state.log.kept = state.log.kept.saturating_add(owed.len() as u32);
+/// A session ended: what it was given from the log and did not write, and what it was still to be given, waits again or
+/// goes to another available one. Answers the session that [`start`] must follow for.
+#[must_use]
+pub(crate) fn hand_on(
+    state: &mut AccountState,
+    session: &Session,
+    unwritten: &VecDeque<Item>,
+) -> Option<Arc<Session>> {
+    let delivered = state.log.delivered;
+    let owed: Vec<&Item> = unwritten.iter().filter(|item| item.row > delivered).collect();
+    let was_draining = state.log.draining == Some(session.id);
+    state.log.kept = state.log.kept.saturating_add(owed.len() as u32);
+    let next = taker(state);
+    if was_draining {
+        state.log.draining = None;
         state.log.has_offline = true;
-        if was_draining {
-            state.log.draining = None;
-        } else if !owed.iter().any(|item| item.sole) {
-            // others were given the same and may still write it
-            return None;
-        }
-        state
-            .resources
-            .iter()
-            .find(|r| r.session.id != session.id && r.takes_messages())
-            .map(|r| Arc::clone(&r.session))
-    });
-    if let Some(next) = next {
-        drain(server, &next);
+        return next.filter(|next| begin(state, next));
     }
+    if state.log.draining.is_some() {
+        // whoever is given the log now is given these too
+        return None;
+    }
+    let Some(next) = next else {
+        state.log.has_offline |= !owed.is_empty();
+        return None;
+    };
+    // what others were given too they may still write; not by the log, which holds what others have in their queues
+    for item in owed.into_iter().filter(|item| item.sole) {
+        state.log.has_offline |= next.outbox.push(item.clone()).is_err();
+    }
+    None
 }
 
 #[cfg(test)]

@@ -81,7 +81,8 @@ impl Outbox {
             return Err(Rejected::Closed);
         }
         let weight = item.stanza.weight_bytes();
-        if queue.bytes + weight > SESSION_QUEUE_BYTES_MAX {
+        // one stanza fits into an empty queue, however large: a roster must be had
+        if queue.bytes > 0 && queue.bytes + weight > SESSION_QUEUE_BYTES_MAX {
             queue.end = Some(End {
                 condition: Some(StreamCondition::ResourceConstraint),
                 text: Some("too much is waiting to be read".to_owned()),

@@ -27,21 +27,22 @@ pub(crate) fn available(server: &Arc<Server>, session: &Arc<Session>, stanza: St
         return;
     };
     let presence = Arc::new(stanza);
-    let contacts = session.account.with(|state| {
-        let Some(resource) = state.resource_of(session.id) else { return Vec::new() };
+    let (contacts, drains) = session.account.with(|state| {
+        let Some(resource) = state.resource_of(session.id) else { return (Vec::new(), false) };
         let initial = resource.presence.replace(Arc::clone(&presence)).is_none();
         resource.priority = priority;
         tell_own(state, &presence);
         if initial {
             introduce(server, state, session);
         }
-        contacts(state, initial)
+        // under the same lock, so that no new message comes before those that wait
+        (contacts(state, initial), priority >= 0 && offline::begin(state, session))
     });
     for contact in contacts {
         meet(server, session, &contact, &presence);
     }
-    if priority >= 0 {
-        offline::drain(server, session);
+    if drains {
+        offline::start(server, session);
     }
 }
 
@@ -148,17 +149,15 @@ pub(crate) fn unavailable(server: &Arc<Server>, session: &Arc<Session>, stanza: 
     farewell.say(server, session, &presence);
 }
 
-/// A session ended in whatever way: if it was available, the server says so on its behalf (§4.5.2).
-pub(crate) fn gone(server: &Arc<Server>, session: &Arc<Session>) {
+/// What the server says on behalf of a session that ended in whatever way (§4.5.2).
+pub(crate) fn gone(session: &Session) -> Arc<Stanza> {
     let mut stanza = Stanza::new(Kind::Presence(PresenceType::Unavailable), Payload::empty());
     stanza.from = Some(session.jid.clone());
-    let presence = Arc::new(stanza);
-    let farewell = session.account.with(|state| leave(server, state, session, &presence));
-    farewell.say(server, session, &presence);
+    Arc::new(stanza)
 }
 
 /// Who is to hear that a resource has gone.
-struct Farewell {
+pub(crate) struct Farewell {
     was_available: bool,
     was_last: bool,
     contacts: Vec<Contact>,
@@ -166,7 +165,12 @@ struct Farewell {
 }
 
 /// Takes the resource's availability away.
-fn leave(server: &Server, state: &mut AccountState, session: &Session, presence: &Arc<Stanza>) -> Farewell {
+pub(crate) fn leave(
+    server: &Server,
+    state: &mut AccountState,
+    session: &Session,
+    presence: &Arc<Stanza>,
+) -> Farewell {
     let Some(resource) = state.resource_of(session.id) else {
         return Farewell {
             was_available: false,
@@ -189,7 +193,7 @@ fn leave(server: &Server, state: &mut AccountState, session: &Session, presence:
 }
 
 impl Farewell {
-    fn say(self, server: &Arc<Server>, session: &Arc<Session>, presence: &Arc<Stanza>) {
+    pub(crate) fn say(self, server: &Arc<Server>, session: &Arc<Session>, presence: &Arc<Stanza>) {
         for contact in &self.contacts {
             meet(server, session, contact, presence);
         }

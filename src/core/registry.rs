@@ -132,6 +132,7 @@ impl Server {
         if !set.map_err(Internal::from)? {
             return Err(AccountError::Unknown(jid.clone()));
         }
+        account.with(|state| state.disabled = disabled);
         if disabled {
             end_sessions(&account, None, "the account was disabled");
         }

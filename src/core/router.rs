@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use hearth_wire::{ErrorType, Flaw, IqType, Jid, Kind, PresenceType, Stanza, StanzaCondition, StanzaError};
+use hearth_wire::{
+    ErrorType, Flaw, IqType, Jid, Kind, Payload, PresenceType, Stanza, StanzaCondition, StanzaError,
+};
 
 use crate::account::Account;
 use crate::accounts::Known;
 use crate::dispatch;
 use crate::host::Host;
 use crate::iq::{BoxFuture, Entity};
+use crate::limits::PRESENCE_BYTES_MAX;
 use crate::message::{self, Delivery};
 use crate::pending::{Pending, RowState};
 use crate::presence;
@@ -58,6 +61,12 @@ impl Server {
         }
         if let Some(flaw) = flaw {
             self.refuse(session, &stanza, &StanzaError::new(flaw.condition()));
+            return Flow::Done;
+        }
+        if matches!(stanza.kind, Kind::Presence(_)) && stanza.payload.as_str().len() > PRESENCE_BYTES_MAX {
+            let error =
+                StanzaError::new(StanzaCondition::PolicyViolation).with_text("the presence is too large");
+            self.refuse(session, &stanza, &error);
             return Flow::Done;
         }
         if let Some(ended) = self.out_stages(session, &mut stanza) {
@@ -168,6 +177,12 @@ impl Server {
     fn to_nobody(self: &Arc<Self>, session: &Arc<Session>, stanza: Stanza) -> Flow {
         let bare = stanza.to.as_ref().filter(|to| to.is_bare());
         match stanza.kind {
+            // the same answer as from an account that hides itself (RFC 6121 §4.3.2 rule 1)
+            Kind::Presence(PresenceType::Probe) => {
+                let answer = stanza.reply(Kind::Presence(PresenceType::Unsubscribed), Payload::empty());
+                let from = answer.from.as_ref().map(|from| Jid::from(from.to_bare()));
+                let _ = session.send(Stanza { from, ..answer });
+            }
             Kind::Presence(_) => self.metrics().dropped_presence.up(),
             Kind::Iq(IqType::Get | IqType::Set)
                 if let Some(host) = bare.and_then(|to| self.host(to.domain())) =>

@@ -75,6 +75,8 @@ pub struct Server {
     next_session: AtomicU64,
     sessions: AtomicU64,
     started_ms: i64,
+    /// Where tasks run that are begun on the store's threads, too.
+    runtime: tokio::runtime::Handle,
 }
 
 /// The name of the secret that fake salts are made from.
@@ -104,6 +106,7 @@ impl Server {
             next_session: AtomicU64::new(1),
             sessions: AtomicU64::new(0),
             started_ms,
+            runtime: tokio::runtime::Handle::current(),
         }))
     }
 
@@ -171,6 +174,10 @@ impl Server {
     /// The host as SASL sees it.
     pub fn realm(&self, host: &Host) -> Realm {
         Realm { domain: host.domain.clone(), decoys: Decoys::new(self.decoy_secret, Vec::new()) }
+    }
+
+    pub(crate) fn runtime(&self) -> &tokio::runtime::Handle {
+        &self.runtime
     }
 
     /// How many sessions are bound.

@@ -11,3 +11,6 @@ pub mod register;
 mod sasl;
 
 pub use machine::{Input, Machine, Output};
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use crate::account::{Account, AccountState};
 use crate::error::Internal;
 use crate::iq::BoxFuture;
+use crate::limits::{PENDING_REQUEST_BYTES_MAX, PENDING_REQUESTS_MAX};
 use crate::outbox::Item;
 use crate::presence;
 use crate::roster::{self, RosterChange, RosterItem};
@@ -96,7 +97,11 @@ async fn receive(
         server.metrics().dropped_presence.up();
         return Ok(());
     };
-    let stanza = Arc::new(stanza);
+    if kind == PresenceType::Subscribe && is_flooded(&account, from) {
+        server.metrics().dropped_presence.up();
+        return Ok(());
+    }
+    let stanza = Arc::new(bounded(stanza));
     let decide = move |item: &RosterItem| item.subscription.inbound(kind);
     let Some(change) = change(server, &account, from, Some((Arc::clone(&stanza), kind)), decide).await?
     else {
@@ -115,6 +120,22 @@ async fn receive(
         presence::show(server, &account, from, true);
     }
     Ok(())
+}
+
+/// Whether an account has as many unanswered requests as it may keep, and this would be another one.
+fn is_flooded(account: &Account, from: &BareJid) -> bool {
+    account.with(|state| {
+        let pending = state.roster.items().iter().filter(|item| item.subscription.pending_in).count();
+        pending >= PENDING_REQUESTS_MAX && !state.roster.subscription(from.as_str()).pending_in
+    })
+}
+
+/// What is kept and shown at every login must be small: a request keeps its content only if that is.
+fn bounded(stanza: Stanza) -> Stanza {
+    if stanza.payload.as_str().len() <= PENDING_REQUEST_BYTES_MAX {
+        return stanza;
+    }
+    Stanza { payload: Arc::default(), extended: None, ..stanza }
 }
 
 /// Changes an account's state towards a contact; `arrived` is the stanza to deliver if the change says so, before the

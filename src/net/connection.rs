@@ -29,14 +29,18 @@ use hearth_core::stream::policy::StartTls;
 use hearth_core::stream::{Input, Machine};
 use hearth_wire::{Frame, Framer, FramerLimits, Stanza, StanzaError, StreamCondition, ns};
 use tokio::net::TcpStream;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::{Instant, Sleep};
 
 use self::deadlines::{Clock, seconds};
+use crate::closing::{Closing, Counted};
 use crate::gate::{Gate, Place};
 use crate::outgoing::{Outgoing, RENDER_BYTES_MAX};
 use crate::socket::Socket;
 use crate::tls::{AcceptError, Secured, TlsHosts, TlsStream, Use};
 
+/// Answers that a client before its login may leave unread until we stop reading too.
+const UNREAD_ANSWERS_BYTES_MAX: usize = 16 * 1024;
 /// Reads in one turn, before other connections get theirs.
 const READS_PER_TURN: u32 = 4;
 
@@ -55,6 +59,8 @@ pub struct Shared {
     pub tls: TlsHosts,
     /// The budgets before login.
     pub gate: Arc<Gate>,
+    /// How the sessions' connections end when the server does.
+    pub closing: Arc<Closing>,
     /// What the listener does about STARTTLS.
     pub starttls: StartTls,
     /// Whether TLS begins with the first byte.
@@ -104,6 +110,7 @@ pub struct Connection {
     has_unread: bool,
     behind: VecDeque<Behind>,
     place: Option<Place>,
+    counted: Option<Counted>,
     identity: Option<Identity>,
     mechanism: &'static str,
     tls: Option<Arc<str>>,
@@ -140,6 +147,7 @@ impl Connection {
             has_unread: false,
             behind: VecDeque::new(),
             place: Some(place),
+            counted: None,
             identity: None,
             mechanism: "",
             tls: None,
@@ -176,6 +184,9 @@ impl Connection {
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(session) = &self.session {
             session.outbox.register(cx.waker());
+            if self.shared.closing.is_forced() {
+                self.end = Ending::Gone;
+            }
         }
         self.settle();
         let mut reads = 0;
@@ -224,6 +235,7 @@ impl Connection {
             self.waiting = None;
             match resume {
                 Resume::Done => {}
+                Resume::Input(input) if self.machine.is_heavy() => off_the_worker(|| self.input(*input)),
                 Resume::Input(input) => self.input(*input),
                 Resume::Secured(result) => self.secured(*result),
                 Resume::Bound(result) => self.bound(result, cx),
@@ -235,7 +247,12 @@ impl Connection {
 
     /// Whether the next frame may be looked at.
     fn may_read(&self) -> bool {
-        self.waiting.is_none() && self.behind.len() < SESSION_COMMITS_MAX && self.end == Ending::No
+        // before a session bounds its own queue, whoever does not read our answers is not read either
+        let answered = self.session.is_some() || self.outgoing.len() <= UNREAD_ANSWERS_BYTES_MAX;
+        self.waiting.is_none()
+            && self.behind.len() < SESSION_COMMITS_MAX
+            && self.end == Ending::No
+            && answered
     }
 
     /// Takes in what was kept, then what the socket has; true if there may be more at once.
@@ -280,7 +297,11 @@ impl Connection {
         let mut rest = bytes;
         loop {
             match self.framer.next(&mut rest) {
-                Ok(Some(frame)) => self.frame(frame),
+                Ok(Some(frame)) => {
+                    // what comes next has begun no earlier than now
+                    self.clock.amid = None;
+                    self.frame(frame);
+                }
                 Ok(None) => break,
                 Err(misbehaved) => {
                     self.input(Input::Misbehaved(misbehaved));
@@ -293,7 +314,9 @@ impl Connection {
                 break;
             }
         }
-        let amid = self.framer.is_amid().then(|| self.clock.amid.unwrap_or(self.clock.heard));
+        // input that we have not looked at yet is our delay, not the client's
+        let is_amid = self.framer.is_amid() && !self.has_unread;
+        let amid = is_amid.then(|| self.clock.amid.unwrap_or(self.clock.heard));
         if amid.is_some() && self.clock.amid.is_none() {
             self.arm(self.clock.heard + seconds(self.server().settings().limits.stanza_s_max));
         }
@@ -349,9 +372,13 @@ impl Connection {
         if matches!(self.socket, Socket::Gone) {
             return false;
         }
-        if !self.outgoing.is_empty() {
+        let was_full = !self.outgoing.is_empty();
+        if was_full {
             match self.outgoing.poll_write(cx, &mut self.socket) {
-                Poll::Pending => return false,
+                Poll::Pending => {
+                    self.end_stalled();
+                    return false;
+                }
                 Poll::Ready(Err(error)) => {
                     self.lost(Some(error));
                     return false;
@@ -365,7 +392,18 @@ impl Connection {
             }
             return false;
         }
-        self.render()
+        // what was written may let us read again
+        self.render() || was_full
+    }
+
+    /// A session that was told to end cannot be told so by a client that does not read: it gets the time of a close.
+    fn end_stalled(&mut self) {
+        let ending = self.session.as_ref().is_some_and(|session| session.outbox.is_ending());
+        if ending && self.clock.closing.is_none() {
+            let now = Instant::now();
+            self.clock.closing = Some(now);
+            self.arm(now + seconds(self.server().settings().limits.close_s_max));
+        }
     }
 
     fn wrote(&self, row: i64) {
@@ -421,7 +459,8 @@ impl Connection {
         if let Some(session) = &self.session {
             bind::end(&self.shared.server, session, unwritten);
         }
-        if self.end == Ending::Gone {
+        // the commits that are still awaited wake this task through the session
+        if self.end == Ending::Gone && self.behind.is_empty() && self.waiting.is_none() {
             if let Some(session) = self.session.take() {
                 tracing::info!(jid = %session.jid, "session ended");
             }
@@ -439,4 +478,13 @@ impl Ending {
 
 fn is_bare_of(from: &hearth_wire::Jid, session: &Session) -> bool {
     from.is_bare() && from.eq_bare(&session.account.jid)
+}
+
+/// Runs what takes milliseconds of CPU (a key derived from a password) so that other connections of this thread go on.
+fn off_the_worker(work: impl FnOnce()) {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        // there is no other thread to hand the others to
+        _ => work(),
+    }
 }

@@ -3,6 +3,7 @@
 //! The only layer that knows of I/O. It frames what the stream machine emits, carries stanzas to the router and the
 //! session's queue to the wire.
 
+pub mod closing;
 pub mod config;
 pub mod connection;
 pub mod gate;
@@ -16,13 +17,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hearth_core::outbox::End;
+use hearth_core::outbox::{End, Outbox};
 use hearth_core::server::Server;
 use hearth_core::stream::policy::StartTls;
 use hearth_wire::StreamCondition;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::timeout;
 
+use crate::closing::Closing;
 use crate::config::{Encryption, ListenConfig};
 use crate::connection::Shared;
 use crate::gate::Gate;
@@ -30,6 +32,9 @@ use crate::tls::TlsHosts;
 
 /// How long streams have to end when the server stops.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
+
+/// How long they have once they are forced: the time of a few commits.
+const FORCED_MAX: Duration = Duration::from_secs(5);
 
 /// What the listeners are started with.
 #[derive(Debug)]
@@ -63,6 +68,7 @@ pub enum NetError {
 #[derive(Debug)]
 pub struct Net {
     server: Arc<Server>,
+    closing: Arc<Closing>,
     tasks: Vec<JoinHandle<()>>,
     addresses: Vec<SocketAddr>,
 }
@@ -74,6 +80,7 @@ impl Net {
     /// [`NetError`]; nothing is accepted then.
     pub fn start(server: Arc<Server>, settings: NetSettings) -> Result<Self, NetError> {
         let gate = Arc::new(Gate::default());
+        let closing = Arc::new(Closing::default());
         let mut bound = Vec::new();
         for listen in settings.listen {
             let address = listen.address;
@@ -85,6 +92,7 @@ impl Net {
                 server: Arc::clone(&server),
                 tls: settings.tls.clone(),
                 gate: Arc::clone(&gate),
+                closing: Arc::clone(&closing),
                 starttls: listen.starttls,
                 direct: listen.encryption == Encryption::Direct,
             };
@@ -95,7 +103,7 @@ impl Net {
             .into_iter()
             .map(|(listener, shared)| tokio::spawn(listener::accept(listener, shared)))
             .collect();
-        Ok(Self { server, tasks, addresses })
+        Ok(Self { server, closing, tasks, addresses })
     }
 
     /// The addresses bound, with the ports that the system chose for port 0.
@@ -107,20 +115,23 @@ impl Net {
     /// for ever.
     pub async fn shutdown(self) {
         self.tasks.iter().for_each(JoinHandle::abort);
-        self.server.accounts().for_each(|account| {
-            account.with(|state| {
-                for resource in &state.resources {
-                    resource
-                        .session
-                        .outbox
-                        .end(End { condition: Some(StreamCondition::SystemShutdown), text: None });
-                }
-            });
+        self.for_each_session(|outbox| {
+            outbox.end(End { condition: Some(StreamCondition::SystemShutdown), text: None });
         });
-        let deadline = Instant::now() + SHUTDOWN_MAX;
-        while self.server.session_count() > 0 && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        if timeout(SHUTDOWN_MAX, self.closing.ended()).await.is_err() {
+            // who does not read loses the connection, and what it was to be sent waits in the store
+            self.closing.force();
+            self.for_each_session(Outbox::wake);
+            if timeout(FORCED_MAX, self.closing.ended()).await.is_err() {
+                tracing::error!("some connections did not end");
+            }
         }
+    }
+
+    fn for_each_session(&self, act: impl Fn(&Outbox)) {
+        self.server.accounts().for_each(|account| {
+            account.with(|state| state.resources.iter().for_each(|resource| act(&resource.session.outbox)));
+        });
     }
 }
 

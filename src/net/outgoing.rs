@@ -41,6 +41,11 @@ impl Outgoing {
         self.bytes.is_empty() && !self.unflushed
     }
 
+    /// Bytes rendered and not written.
+    pub fn len(&self) -> usize {
+        self.bytes.len() - self.written
+    }
+
     /// Takes the rendered bytes away, to be written elsewhere.
     pub fn take(&mut self) -> String {
         self.items.clear();

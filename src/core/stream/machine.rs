@@ -18,7 +18,7 @@ use super::policy::StartTls;
 use super::register;
 use super::sasl::{self, Login};
 use crate::host::Host;
-use crate::limits::{SASL_ATTEMPTS_MAX, SASL_EXCHANGES_MAX};
+use crate::limits::{PRE_AUTH_IQS_MAX, SASL_ATTEMPTS_MAX, SASL_EXCHANGES_MAX};
 use crate::outbox::End;
 use crate::random;
 use crate::sasl::{ConnectionFacts, Credentials, Failure, Identity, Offer};
@@ -76,6 +76,7 @@ pub struct Machine {
     offer: Option<Arc<Offer>>,
     failures: u8,
     exchanges: u8,
+    answers: u8,
     bind_failures: u8,
 }
 
@@ -93,6 +94,7 @@ impl Machine {
             offer: None,
             failures: 0,
             exchanges: 0,
+            answers: 0,
             bind_failures: 0,
         }
     }
@@ -115,6 +117,11 @@ impl Machine {
     /// TLS was on from the first byte.
     pub fn begin_secured(&mut self, facts: ConnectionFacts) {
         self.facts = facts;
+    }
+
+    /// Whether the answer to a look-up will take milliseconds of CPU.
+    pub fn is_heavy(&self) -> bool {
+        matches!(&self.state, State::LookingUp(login) if login.is_heavy())
     }
 
     /// Whether TLS is to begin now.
@@ -345,6 +352,10 @@ impl Machine {
     // === SASL ===
 
     fn auth(&mut self, nonza: &Nonza, out: &mut Vec<Output>) -> State {
+        self.exchanges += 1;
+        if self.exchanges > SASL_EXCHANGES_MAX {
+            return self.fail(StreamCondition::PolicyViolation, Some("too many attempts".to_owned()), out);
+        }
         let (Some(offer), Some(host)) = (self.offer.clone(), self.host.clone()) else {
             return self.sasl_failed(Failure::Encryption, out);
         };
@@ -405,8 +416,7 @@ impl Machine {
         out.push(Output::Nonza(sasl::failure(failure)));
         // to give up, or to lack what a mechanism needs, is no attempt at a password
         self.failures += u8::from(!matches!(failure, Failure::Aborted | Failure::BindingType));
-        self.exchanges += 1;
-        if self.failures >= SASL_ATTEMPTS_MAX || self.exchanges >= SASL_EXCHANGES_MAX {
+        if self.failures >= SASL_ATTEMPTS_MAX {
             let text = Some("too many failed attempts".to_owned());
             return self.fail(StreamCondition::PolicyViolation, text, out);
         }
@@ -422,7 +432,11 @@ impl Machine {
         } else {
             None
         };
+        self.answers += u8::from(entry.is_some());
         match entry {
+            Some(_) if self.answers > PRE_AUTH_IQS_MAX => {
+                self.fail(StreamCondition::PolicyViolation, Some("too many requests".to_owned()), out)
+            }
             Some((entry, verb)) => {
                 out.push(Output::PreAuth(entry, verb, stanza));
                 State::Answering

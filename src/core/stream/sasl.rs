@@ -72,6 +72,10 @@ impl Login {
         self.exchange.credentials(found)
     }
 
+    pub(crate) fn is_heavy(&self) -> bool {
+        self.exchange.is_heavy()
+    }
+
     pub(crate) fn mechanism_name(&self) -> &'static str {
         self.exchange.mechanism().name()
     }

@@ -101,6 +101,7 @@ impl Connection {
                 self.span.record("jid", session.jid.as_str());
                 tracing::info!(mechanism = self.mechanism, tls = self.tls.as_deref(), "session bound");
                 self.place = None;
+                self.counted = Some(self.shared.closing.count());
                 let jid = session.jid.clone();
                 self.session = Some(session);
                 self.input(Input::Bound(jid));

@@ -1,0 +1,152 @@
+//! Contacts: subscriptions made by many at once end the same on both sides and in the store, what a client missed brings
+//! it to the same roster, directed presence is taken back, and guests leave nothing behind (RFC 6121 §2.6, §3, §4.6).
+
+#![allow(clippy::unwrap_used, reason = "a test ends here")]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{Client, DOMAIN, accounts, bare, server, server_on};
+use expect_test::expect;
+use hearth_core::sasl::Identity;
+
+const PEOPLE: usize = 50;
+
+fn name(n: usize) -> String {
+    format!("p{n}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn everybody_with_everybody_at_once_agrees() {
+    let server = server().await;
+    for n in 0..PEOPLE {
+        accounts(&server, &[&name(n)]).await;
+    }
+    let askers: Vec<_> = (0..PEOPLE)
+        .map(|me| {
+            let server = server.clone();
+            tokio::spawn(async move {
+                let client = Client::bind(&server, &name(me), "r").await;
+                for other in (0..PEOPLE).map(|n| (n + me) % PEOPLE).filter(|other| *other != me) {
+                    for kind in ["subscribed", "subscribe"] {
+                        let to = format!("{}@{DOMAIN}", name(other));
+                        client.send(&format!("<presence type='{kind}' to='{to}'/>")).await;
+                    }
+                }
+                client.lose();
+            })
+        })
+        .collect();
+    for asker in askers {
+        asker.await.unwrap();
+    }
+    let again = server_on(server.store().clone()).await;
+    for server in [&server, &again] {
+        for me in 0..PEOPLE {
+            let account = server.account(&bare(&name(me))).await.unwrap();
+            account.with(|state| {
+                assert_eq!(state.roster.items().len(), PEOPLE - 1);
+                for item in state.roster.items() {
+                    assert_eq!(item.subscription.attribute(), "both", "{me} {item:?}");
+                    assert!(!item.subscription.pending_in && !item.subscription.pending_out, "{me} {item:?}");
+                }
+            });
+        }
+    }
+}
+
+/// The items of a roster result or of pushes, by address; `None`: removed.
+fn apply(roster: &mut BTreeMap<String, String>, xml: &str) {
+    for item in xml.split("<item ").skip(1) {
+        let item = item.split("</query>").next().unwrap().trim_end_matches("</item>").to_owned();
+        let jid = item.split("jid='").nth(1).unwrap().split('\'').next().unwrap().to_owned();
+        match item.contains("subscription='remove'") {
+            true => roster.remove(&jid),
+            false => roster.insert(jid, item),
+        };
+    }
+}
+
+fn get(version: i64) -> String {
+    format!("<iq type='get' id='g'><query xmlns='jabber:iq:roster' ver='{version}'/></iq>")
+}
+
+/// Reads results and pushes as a client does.
+fn take(client: &mut Client, roster: &mut BTreeMap<String, String>) {
+    client.take(usize::MAX);
+    while let Some(text) = client.write() {
+        apply(roster, &text);
+    }
+}
+
+async fn roster(client: &mut Client, version: i64) -> BTreeMap<String, String> {
+    client.send(&get(version)).await;
+    let mut roster = BTreeMap::new();
+    take(client, &mut roster);
+    roster
+}
+
+#[tokio::test]
+async fn what_was_missed_and_the_whole_are_the_same_roster() {
+    let server = server().await;
+    accounts(&server, &["juliet"]).await;
+    let mut juliet = Client::bind(&server, "juliet", "r").await;
+    let mut seen = Vec::new();
+    for n in 0..60 {
+        juliet.rest();
+        let version = juliet.session.account.with(|state| state.roster.version());
+        seen.push((version, roster(&mut juliet, -1).await));
+        // every third one is removed again later, every fifth changed
+        let change = match n {
+            n if n % 7 == 6 => format!("jid='c{}@x.example' subscription='remove'", n - 6),
+            n if n % 5 == 4 => format!("jid='c{}@x.example' name='new {n}'", n - 1),
+            n => format!("jid='c{n}@x.example' name='n{n}'"),
+        };
+        juliet
+            .send(&format!(
+                "<iq type='set' id='s'><query xmlns='jabber:iq:roster'><item {change}/></query></iq>"
+            ))
+            .await;
+    }
+    let whole = roster(&mut juliet, -1).await;
+    assert!(whole.len() > 30);
+    let now = juliet.session.account.with(|state| state.roster.version());
+    for (version, mut known) in seen {
+        juliet.send(&get(version)).await;
+        take(&mut juliet, &mut known);
+        assert_eq!(known, whole, "what was missed since {version}");
+    }
+    assert!(roster(&mut juliet, now).await.is_empty(), "nothing was missed");
+}
+
+#[tokio::test]
+async fn directed_presence_is_taken_back_once() {
+    let server = server().await;
+    accounts(&server, &["romeo", "juliet"]).await;
+    let mut romeo = Client::online(&server, "romeo", "r").await;
+    let juliet = Client::bind(&server, "juliet", "r").await;
+    for _ in 0..2 {
+        juliet.send(&format!("<presence to='romeo@{DOMAIN}'/>")).await;
+    }
+    romeo.rest();
+    juliet.lose();
+    expect!["presence unavailable\n"].assert_eq(&romeo.rest());
+}
+
+#[tokio::test]
+async fn a_guest_leaves_nothing_behind() {
+    let server = server().await;
+    let guest = || Identity::Anonymous { trace: None };
+    let long = "r".repeat(2_000);
+    assert!(Client::bind_as(&server, guest(), &long).await.is_err());
+    assert_eq!(server.accounts().count(), 0, "it could not be bound");
+    let one = Client::bind_as(&server, guest(), "r").await.unwrap();
+    let two = Client::bind_as(&server, guest(), "r").await.unwrap();
+    one.send("<presence/>").await;
+    one.send(&format!("<message to='{}'><body>hi</body></message>", two.session.jid)).await;
+    assert_eq!(server.accounts().count(), 2);
+    two.lose();
+    one.lose();
+    assert_eq!((server.accounts().count(), server.session_count()), (0, 0));
+}

@@ -1,0 +1,294 @@
+//! Delivery to an account whose clients come and go: stored, drained, handed on; in order, once, and nothing silent
+//! (RFC 6120 §10.1, RFC 6121 §8.5, XEP-0160).
+
+#![allow(clippy::unwrap_used, reason = "a test ends here")]
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+
+use common::{Client, DOMAIN, FLEETING, MIGRATIONS, accounts, chat, server, server_on};
+use expect_test::{Expect, expect};
+use hearth_core::server::Server;
+use hearth_store::{Options, Store};
+
+fn check(client: &mut Client, expected: Expect) {
+    expected.assert_eq(&client.rest());
+}
+
+async fn two() -> (Arc<Server>, Client) {
+    let server = server().await;
+    accounts(&server, &["romeo", "juliet"]).await;
+    let romeo = Client::bind(&server, "romeo", "r").await;
+    (server, romeo)
+}
+
+/// Lets everything that waits for the store come to its end.
+async fn settled(server: &Server) {
+    for _ in 0..3 {
+        server.store().write(|_| Ok(())).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Holds the store's writer until the sender is dropped or speaks.
+fn hold(server: &Server) -> std::sync::mpsc::SyncSender<()> {
+    let (go, wait) = sync_channel::<()>(1);
+    let permit = server.store().try_reserve().unwrap();
+    permit.submit_then(
+        move |_| {
+            let _ = wait.recv();
+            Ok(())
+        },
+        |_| (),
+    );
+    go
+}
+
+#[tokio::test]
+async fn offline_messages_come_once_in_order_and_only_to_the_first_who_is_ready() {
+    let (server, romeo) = two().await;
+    for text in ["m1", "m2", "m3"] {
+        romeo.send(&chat("juliet", text)).await;
+    }
+    let mut negative = Client::bind(&server, "juliet", "negative").await;
+    negative.send("<presence><priority>-1</priority></presence>").await;
+    negative.drained().await;
+    check(&mut negative, expect!["presence\n"]);
+    let mut first = Client::online(&server, "juliet", "first").await;
+    first.drained().await;
+    negative.rest();
+    check(&mut first, expect!["presence\nmessage m1 chat\nmessage m2 chat\nmessage m3 chat\n"]);
+    let mut second = Client::online(&server, "juliet", "second").await;
+    second.drained().await;
+    second.rest();
+    check(&mut negative, expect!["presence\n"]);
+    second.lose();
+    first.lose();
+    settled(&server).await;
+    let mut later = Client::online(&server, "juliet", "later").await;
+    later.drained().await;
+    check(&mut later, expect!["presence\n"]);
+}
+
+#[tokio::test]
+async fn a_session_that_ends_in_mid_drain_leaves_the_rest_to_the_next() {
+    let (server, romeo) = two().await;
+    for n in 0..250 {
+        romeo.send(&chat("juliet", &format!("m{n}"))).await;
+    }
+    let mut given = Vec::new();
+    // 7 are written, some more lie in the buffer, the rest in queue and store
+    for _ in 0..3 {
+        let mut juliet = Client::online(&server, "juliet", "r").await;
+        for _ in 0..7 {
+            given.push(juliet.next().await);
+        }
+        juliet.take(300);
+        juliet.lose();
+    }
+    let mut juliet = Client::online(&server, "juliet", "r").await;
+    while given.len() < 250 {
+        given.push(juliet.next().await);
+    }
+    juliet.drained().await;
+    check(&mut juliet, expect![""]);
+    let expected: Vec<String> = (0..250).map(|n| format!("message m{n} chat")).collect();
+    assert_eq!(given, expected);
+}
+
+#[tokio::test]
+async fn a_drain_goes_on_at_another_session_that_is_there_already() {
+    let (server, romeo) = two().await;
+    for n in 0..150 {
+        romeo.send(&chat("juliet", &format!("m{n}"))).await;
+    }
+    let mut first = Client::online(&server, "juliet", "first").await;
+    assert_eq!(first.next().await, "message m0 chat");
+    let mut second = Client::online(&server, "juliet", "second").await;
+    assert_eq!(second.rest(), "presence\n", "the presence of the first");
+    first.lose();
+    let mut given = Vec::new();
+    while given.len() < 149 {
+        given.extend(Some(second.next().await).filter(|line| line.starts_with("message")));
+    }
+    let expected: Vec<String> = (1..150).map(|n| format!("message m{n} chat")).collect();
+    assert_eq!(given, expected);
+}
+
+#[tokio::test]
+async fn what_was_not_written_finds_one_other_way() {
+    let (server, mut romeo) = two().await;
+    let mut juliet = Client::online(&server, "juliet", "r").await;
+    for text in ["m1", "m2", "m3"] {
+        romeo.send(&chat("juliet", text)).await;
+    }
+    romeo.send(&format!("<iq type='get' id='q' to='juliet@{DOMAIN}/r'><x xmlns='urn:x'/></iq>")).await;
+    juliet.take(1);
+    juliet.write();
+    juliet.lose();
+    settled(&server).await;
+    check(&mut romeo, expect!["iq q error: cancel service-unavailable\n"]);
+    let mut juliet = Client::online(&server, "juliet", "r").await;
+    juliet.drained().await;
+    check(&mut juliet, expect!["message m2 chat\nmessage m3 chat\n"]);
+}
+
+#[tokio::test]
+async fn what_others_were_given_too_is_not_given_again() {
+    let (server, romeo) = two().await;
+    let first = Client::online(&server, "juliet", "first").await;
+    let mut second = Client::online(&server, "juliet", "second").await;
+    second.rest();
+    romeo.send(&chat("juliet", "m1")).await;
+    first.lose();
+    settled(&server).await;
+    check(&mut second, expect!["message m1 chat\npresence unavailable\n"]);
+}
+
+#[tokio::test]
+async fn a_replaced_session_hands_over_what_it_did_not_write() {
+    let (server, romeo) = two().await;
+    let old = Client::online(&server, "juliet", "r").await;
+    romeo.send(&chat("juliet", "m1")).await;
+    let mut new = Client::bind(&server, "juliet", "r").await;
+    let end = old.session.outbox.take(0).1.unwrap();
+    assert_eq!(end.condition.unwrap().name(), "conflict");
+    old.lose();
+    romeo.send(&chat("juliet", "m2")).await;
+    settled(&server).await;
+    new.send("<presence/>").await;
+    new.drained().await;
+    check(&mut new, expect!["presence\nmessage m1 chat\nmessage m2 chat\n"]);
+}
+
+#[tokio::test]
+async fn a_message_whose_row_fails_is_refused_and_nobody_sees_it() {
+    let (server, mut romeo) = two().await;
+    let nothing_goes = "CREATE TRIGGER log_no BEFORE INSERT ON log BEGIN SELECT RAISE(ABORT, 'no'); END";
+    server.store().write(|sql| sql.run(nothing_goes, &[])).await.unwrap();
+    romeo.send(&chat("juliet", "m1")).await;
+    check(&mut romeo, expect!["message m1 error: wait internal-server-error\n"]);
+    server.store().write(|sql| sql.run("DROP TRIGGER log_no", &[])).await.unwrap();
+    romeo.send(&chat("juliet", "m2")).await;
+    let mut juliet = Client::online(&server, "juliet", "r").await;
+    juliet.drained().await;
+    check(&mut juliet, expect!["message m2 chat\n"]);
+    check(&mut romeo, expect![""]);
+}
+
+#[tokio::test]
+async fn a_store_that_is_busy_makes_senders_wait_and_then_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let options =
+        Options { create: true, queue_jobs_max: 1, reserve_wait_ms_max: 1, ..Options::new(dir.path()) };
+    let server = server_on(Store::open(&options, &MIGRATIONS).unwrap()).await;
+    accounts(&server, &["romeo", "juliet"]).await;
+    let mut romeo = Client::bind(&server, "romeo", "r").await;
+    let held = hold(&server);
+    romeo.send(&chat("juliet", "m1")).await;
+    check(&mut romeo, expect!["message m1 error: wait resource-constraint\n"]);
+    drop(held);
+    settled(&server).await;
+    romeo.send(&chat("juliet", "m2")).await;
+    let mut juliet = Client::online(&server, "juliet", "r").await;
+    juliet.drained().await;
+    check(&mut juliet, expect!["message m2 chat\n"]);
+    server.store().close().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_has_no_row_waits_behind_what_has_one() {
+    let (server, romeo) = two().await;
+    romeo.send(&format!("<presence to='juliet@{DOMAIN}'/>")).await;
+    let held = hold(&server);
+    let behind = romeo.send_and_go_on(&chat("juliet", "m1")).await.unwrap();
+    let mut juliet = Client::online(&server, "juliet", "r").await;
+    let fleeting = format!("<message to='juliet@{DOMAIN}/r' id='m2'><x xmlns='{FLEETING}'/></message>");
+    assert!(romeo.send_and_go_on(&fleeting).await.is_none());
+    let third = romeo.send_and_go_on(&chat("juliet", "m3")).await.unwrap();
+    check(&mut juliet, expect![""]);
+    drop(held);
+    settled(&server).await;
+    behind.release(&server);
+    third.release(&server);
+    check(&mut juliet, expect!["message m1 chat\nmessage m2\nmessage m3 chat\n"]);
+}
+
+#[tokio::test]
+async fn what_is_addressed_to_a_resource_comes_to_it_while_another_is_drained() {
+    let (server, romeo) = two().await;
+    for n in 0..150 {
+        romeo.send(&chat("juliet", &format!("m{n}"))).await;
+    }
+    let mut balcony = Client::bind(&server, "juliet", "balcony").await;
+    let mut chamber = Client::online(&server, "juliet", "chamber").await;
+    assert_eq!(chamber.next().await, "message m0 chat");
+    romeo.send(&chat("juliet", "here").replace(DOMAIN, &format!("{DOMAIN}/balcony"))).await;
+    settled(&server).await;
+    check(&mut balcony, expect!["message here chat\n"]);
+}
+
+#[tokio::test]
+async fn what_was_addressed_and_written_does_not_count_for_what_waits() {
+    let (server, romeo) = two().await;
+    romeo.send(&chat("juliet", "m1")).await;
+    let mut juliet = Client::bind(&server, "juliet", "r").await;
+    let held = hold(&server);
+    let behind = romeo.send_and_go_on(&chat("juliet", "m2")).await.unwrap();
+    let here = romeo.send_and_go_on(&chat("juliet", "here").replace(DOMAIN, &format!("{DOMAIN}/r"))).await;
+    drop(held);
+    settled(&server).await;
+    behind.release(&server);
+    here.inspect(|here| here.release(&server));
+    check(&mut juliet, expect!["message here chat\n"]);
+    settled(&server).await;
+    juliet.send("<presence/>").await;
+    juliet.drained().await;
+    check(&mut juliet, expect!["presence\nmessage m1 chat\nmessage m2 chat\n"]);
+}
+
+#[tokio::test]
+async fn what_one_session_wrote_says_nothing_about_another() {
+    let (server, romeo) = two().await;
+    romeo.send(&format!("<presence to='juliet@{DOMAIN}'/>")).await;
+    let held = hold(&server);
+    let mut rows = vec![romeo.send_and_go_on(&chat("juliet", "all")).await.unwrap()];
+    let mut a = Client::online(&server, "juliet", "a").await;
+    let mut b = Client::online(&server, "juliet", "b").await;
+    for resource in ["a", "b"] {
+        let message = chat("juliet", resource).replace(DOMAIN, &format!("{DOMAIN}/{resource}"));
+        rows.extend(romeo.send_and_go_on(&message).await);
+    }
+    drop(held);
+    settled(&server).await;
+    rows.iter().for_each(|row| row.release(&server));
+    b.rest();
+    settled(&server).await;
+    a.take(usize::MAX);
+    a.lose();
+    settled(&server).await;
+    check(&mut b, expect!["presence unavailable\nmessage a chat\n"]);
+}
+
+#[tokio::test]
+async fn an_account_that_is_removed_takes_nothing_and_says_so() {
+    let (server, mut romeo) = two().await;
+    let juliet = Client::online(&server, "juliet", "r").await;
+    romeo.send(&chat("juliet", "m1")).await;
+    server.remove_account(&common::bare("juliet")).await.unwrap();
+    romeo.send(&chat("juliet", "m2")).await;
+    check(&mut romeo, expect!["message m2 error: cancel service-unavailable\n"]);
+    juliet.lose();
+    settled(&server).await;
+    check(&mut romeo, expect!["message m1 error: cancel service-unavailable\n"]);
+    accounts(&server, &["juliet"]).await;
+    let mut heir = Client::online(&server, "juliet", "r").await;
+    heir.drained().await;
+    check(&mut heir, expect![""]);
+    let rows = |sql: &mut dyn hearth_store::Sql| {
+        hearth_store::SqlExt::one(sql, "SELECT COUNT(*) FROM log", &[], |row| row.int(0))
+    };
+    assert_eq!(server.store().read(rows).await.unwrap(), 0);
+}
