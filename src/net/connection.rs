@@ -63,6 +63,8 @@ pub struct Shared {
     pub closing: Arc<Closing>,
     /// What the listener does about STARTTLS.
     pub starttls: StartTls,
+    /// Whether development certificates may be shown to the network.
+    pub development: bool,
     /// Whether TLS begins with the first byte.
     pub direct: bool,
 }

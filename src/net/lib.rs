@@ -43,6 +43,8 @@ pub struct NetSettings {
     pub listen: Vec<ListenConfig>,
     /// The certificates.
     pub tls: TlsHosts,
+    /// Whether development certificates may be shown to the network.
+    pub development: bool,
 }
 
 /// Why the listeners could not be started.
@@ -94,6 +96,7 @@ impl Net {
                 gate: Arc::clone(&gate),
                 closing: Arc::clone(&closing),
                 starttls: listen.starttls,
+                development: settings.development,
                 direct: listen.encryption == Encryption::Direct,
             };
             bound.push((listener, Arc::new(shared)));

@@ -91,7 +91,11 @@ impl Program {
         let parts = Parts { plan, hosts, store, clock: Arc::new(SystemClock), settings: config.settings() };
         let server = Server::new(parts).await?;
         let orders = server.control().take_orders().context("somebody else takes the server's orders")?;
-        let settings = NetSettings { listen: config.listen.clone(), tls: served.clone() };
+        let settings = NetSettings {
+            listen: config.listen.clone(),
+            tls: served.clone(),
+            development: config.tls.development,
+        };
         let net = Net::start(Arc::clone(&server), settings).context("`hearth check` tells more")?;
         // last: whoever finds the socket finds a server that clients can reach
         let door = Door::open(&config.socket(), Arc::clone(&server))?;

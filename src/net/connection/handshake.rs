@@ -34,6 +34,10 @@ impl Connection {
         self.handshake(stream, Use::ClientStarttls, host);
     }
 
+    fn may_see_development(&self) -> bool {
+        self.shared.development || self.peer.ip().to_canonical().is_loopback()
+    }
+
     pub(super) fn handshake(&mut self, mut stream: TcpStream, usage: Use, host: String) {
         self.is_handshaking = true;
         let first = self.outgoing.take();
@@ -51,6 +55,11 @@ impl Connection {
     pub(super) fn secured(&mut self, result: Handshake) {
         self.is_handshaking = false;
         match result {
+            // a reload may have brought one since the start: nobody out there shall get used to it
+            Ok((_, secured)) if secured.development && !self.may_see_development() => {
+                tracing::error!(host = %secured.host, "only a development certificate is there: refused");
+                self.end = Ending::Gone;
+            }
             Ok((stream, secured)) => {
                 self.socket = Socket::Tls(Box::new(stream));
                 self.tls = Some(format!("{} {}", secured.version, secured.cipher).into());

@@ -54,7 +54,7 @@ impl Scene {
         let address = "127.0.0.1:0".parse().unwrap();
         let encryption = Encryption::Starttls;
         let listen = vec![ListenConfig { address, encryption, starttls, plaintext_off_loopback: false }];
-        let net = Net::start(server.clone(), NetSettings { listen, tls }).unwrap();
+        let net = Net::start(server.clone(), NetSettings { listen, tls, development: true }).unwrap();
         Self { server, address: net.local_addresses()[0], dir, _net: net }
     }
 
