@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hearth_wire::{BareJid, Jid, Stanza};
 use parking_lot::Mutex;
 
+use crate::owed::Owed;
 use crate::pending::Pending;
 use crate::roster::Roster;
 use crate::session::Session;
@@ -67,8 +68,8 @@ pub struct LogState {
     /// How many messages wait in the store or on their way there: an upper bound, true again whenever all were handed
     /// out.
     pub kept: u32,
-    /// The highest row that has left a write buffer: what is above is still owed.
-    pub delivered: i64,
+    /// The rows that are on their way to clients.
+    pub owed: Owed,
     /// The session that is being given what waited, if any; until it has all, new messages queue up behind.
     pub draining: Option<u64>,
     /// A row was committed while the store was being drained: look again.

@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod module;
 pub mod offline;
 pub mod outbox;
+pub mod owed;
 pub mod pending;
 pub mod plan;
 mod presence;

@@ -409,10 +409,6 @@ fn release_row(server: &Server, account: &Account, state: &mut AccountState, sta
         state.log.drain_again = true;
         return;
     }
-    if state.log.has_offline {
-        // what waits already goes first: once this one is written, all before it counts as delivered
-        return;
-    }
     let delivered = match choice(state, stanza) {
         choice @ (Choice::Addressed | Choice::NonNegative) => {
             hand(server, account, state, stanza, choice, row)
@@ -421,6 +417,7 @@ fn release_row(server: &Server, account: &Account, state: &mut AccountState, sta
     };
     match delivered {
         Verdict::Delivered(copies) => {
+            (0..copies).for_each(|_| state.log.owed.give(row));
             state.log.kept = state.log.kept.saturating_sub(1);
             server.metrics().stanzas_delivered.add(copies as u64);
         }
@@ -449,10 +446,9 @@ pub(crate) fn reroute(
     items: VecDeque<Item>,
 ) -> Vec<(Arc<Stanza>, StanzaError)> {
     let mut refused = Vec::new();
-    let mark = state.log.delivered;
     for item in items {
-        // what the log still owes is safe there; what others got too has arrived; presence and iq die with the session
-        if item.row > mark || !item.sole || item.to.is_some() {
+        // what has a row is safe in the log; what others got too has arrived; presence and iq die with the session
+        if item.row != 0 || !item.sole || item.to.is_some() {
             continue;
         }
         let error = match item.stanza.kind {

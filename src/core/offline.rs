@@ -14,7 +14,7 @@ use time::macros::format_description;
 
 use crate::account::{Account, AccountState};
 use crate::error::Internal;
-use crate::limits::OFFLINE_PAGE_ROWS;
+use crate::limits::{OFFLINE_PAGE_ROWS, SESSION_QUEUE_BYTES_MAX};
 use crate::outbox::Item;
 use crate::plan::Plan;
 use crate::server::Server;
@@ -23,6 +23,9 @@ use crate::session::Session;
 /// XEP-0082 §3.2, with milliseconds: a stamp keeps the order of the log.
 const STAMP: &[FormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
+/// What a drain has in a session's queue at a time: the rest is for what comes live.
+const DRAIN_BYTES_MAX: usize = SESSION_QUEUE_BYTES_MAX / 4;
 
 /// How long a drain waits before it looks for rows again that are being committed.
 const COMMIT_PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
@@ -73,7 +76,7 @@ pub(crate) fn taker(state: &AccountState) -> Option<Arc<Session>> {
 
 async fn run(server: &Arc<Server>, session: &Arc<Session>) {
     let Some(account) = session.account.id else { return };
-    let mut after = session.account.with(|state| state.log.delivered);
+    let mut after = 0;
     loop {
         let page =
             server.store().read(move |sql| log::offline_page(sql, account, after, OFFLINE_PAGE_ROWS)).await;
@@ -82,44 +85,106 @@ async fn run(server: &Arc<Server>, session: &Arc<Session>) {
             Err(error) => {
                 // what waits stays; the next session of the account will be given it
                 tracing::error!(error = %Internal::from(error), "offline messages could not be read");
-                session.account.with(|state| state.log.draining.take_if(|id| *id == session.id));
+                session.account.with(|state| {
+                    if state.log.draining.take_if(|id| *id == session.id).is_some() {
+                        state.log.owed.drained();
+                    }
+                });
                 return;
             }
         };
         after = page.rows.last().map_or(after, |stored| stored.row);
-        if !hand(server, session, &page.rows) || (page.complete && is_done(session)) {
+        let Ok(last) = hand(server, session, &page.rows).await else { return };
+        if page.complete && is_done(session) {
             return;
         }
-        if page.complete {
-            // rows are on their way into the store: a commit takes about this long
-            tokio::time::sleep(COMMIT_PAUSE).await;
+        if !page.complete {
+            if let Some(last) = last {
+                written(session, last).await;
+            }
         } else {
-            written(session, after).await;
+            // rows are on their way into the store, or were given back by a session that ended: a commit takes about this
+            // long, and what is on its way already is not given again
+            tokio::time::sleep(COMMIT_PAUSE).await;
+            after = 0;
         }
     }
 }
 
-/// Queues a page; false if the session does not take it any more.
-fn hand(server: &Arc<Server>, session: &Arc<Session>, page: &[log::Stored]) -> bool {
+/// Queues a page, piece by piece as the client reads, so that a slow reader holds a piece and not the log. Answers the
+/// last row that it took.
+///
+/// # Errors
+/// [`Ended`] if it does not take any more.
+async fn hand(
+    server: &Arc<Server>,
+    session: &Arc<Session>,
+    page: &[log::Stored],
+) -> Result<Option<i64>, Ended> {
     let keeper = Jid::from(&session.host.domain);
+    let (mut bytes, mut last) = (0, None);
     for stored in page {
-        let text = std::str::from_utf8(&stored.stanza).unwrap_or_default();
-        let Some(stanza) = framer::read_stanza(text) else {
-            tracing::error!(row = stored.row, "a stored message is damaged and was passed over");
-            continue;
-        };
-        let payload = match stored.flags & LATE {
-            0 => Arc::clone(&stanza.payload),
-            _ => stamped(server.plan(), &keeper, stored.time_ms, &stanza.payload),
-        };
-        let item = Item { row: stored.row, ..Item::new(Arc::new(Stanza { payload, ..stanza })) };
-        if session.outbox.push(item).is_err() {
-            return false;
+        let Some(item) = item(server, &keeper, stored) else { continue };
+        let weight = item.stanza.weight_bytes();
+        match give(server, session, item) {
+            Given::Taken => (bytes, last) = (bytes + weight, Some(stored.row)),
+            Given::Known => continue,
+            Given::Refused => return Err(Ended),
         }
-        server.metrics().stanzas_delivered.up();
+        if bytes > DRAIN_BYTES_MAX {
+            written(session, stored.row).await;
+            bytes = 0;
+        }
     }
-    session.account.with(|state| state.log.kept = state.log.kept.saturating_sub(page.len() as u32));
-    true
+    Ok(last)
+}
+
+/// The session takes nothing any more.
+struct Ended;
+
+/// What became of a row that was to be given.
+enum Given {
+    /// It is in the session's queue.
+    Taken,
+    /// It is on its way, or has arrived, already.
+    Known,
+    /// The session takes nothing any more.
+    Refused,
+}
+
+/// A stored message as it goes to a client.
+fn item(server: &Server, keeper: &Jid, stored: &log::Stored) -> Option<Item> {
+    let text = std::str::from_utf8(&stored.stanza).unwrap_or_default();
+    let Some(stanza) = framer::read_stanza(text) else {
+        tracing::error!(row = stored.row, "a stored message is damaged and was passed over");
+        return None;
+    };
+    let payload = match stored.flags & LATE {
+        0 => Arc::clone(&stanza.payload),
+        _ => stamped(server.plan(), keeper, stored.time_ms, &stanza.payload),
+    };
+    Some(Item { row: stored.row, ..Item::new(Arc::new(Stanza { payload, ..stanza })) })
+}
+
+/// Queues one row, unless it is on its way already.
+fn give(server: &Server, session: &Session, item: Item) -> Given {
+    session.account.with(|state| {
+        let row = item.row;
+        match state.log.draining {
+            Some(id) if id == session.id => {}
+            _ => return Given::Refused,
+        }
+        if state.log.owed.has(row) {
+            return Given::Known;
+        }
+        if session.outbox.push(item).is_err() {
+            return Given::Refused;
+        }
+        state.log.owed.give(row);
+        state.log.kept = state.log.kept.saturating_sub(1);
+        server.metrics().stanzas_delivered.up();
+        Given::Taken
+    })
 }
 
 /// Whether everything was given; then the account is live from here on.
@@ -132,6 +197,7 @@ fn is_done(session: &Session) -> bool {
         let again = std::mem::take(&mut state.log.drain_again) || !state.log.waiting.is_empty();
         if !again {
             state.log.draining = None;
+            state.log.owed.drained();
             state.log.has_offline = false;
             state.log.kept = 0;
         }
@@ -139,58 +205,55 @@ fn is_done(session: &Session) -> bool {
     })
 }
 
-/// Waits until a page has left the session's write buffer, so that a slow reader holds one page and not the log. Also
-/// returns when the session ends.
+/// Waits until a row has left the session's write buffer. Also returns when the session ends.
 async fn written(session: &Arc<Session>, row: i64) {
     let mut flushed = session.flushed();
     // a session that ends seals its outbox first and drops the teller then: whichever comes first is seen
-    while !session.outbox.is_ending() && session.account.with(|state| state.log.delivered) < row {
+    while !session.outbox.is_ending() && session.account.with(|state| state.log.owed.is_queued(row)) {
         if flushed.changed().await.is_err() {
             return;
         }
     }
 }
 
-/// A session has written stanzas up to this row: they are delivered (a client without acknowledgements counts as having
-/// received what has left our buffer).
-pub fn delivered(server: &Arc<Server>, session: &Arc<Session>, row: i64) {
+/// A session has written these rows: they are delivered (a client without acknowledgements counts as having received what
+/// has left our buffer).
+pub fn delivered(server: &Arc<Server>, session: &Arc<Session>, rows: &[i64]) {
     let Some(account) = session.account.id else { return };
     let begin = session.account.with(|state| {
-        state.log.delivered = state.log.delivered.max(row);
+        rows.iter().for_each(|row| state.log.owed.write(*row));
         !std::mem::replace(&mut state.log.forgetting, true)
     });
-    session.note_flushed(row);
+    session.note_flushed(rows.last().copied().unwrap_or_default());
     if begin {
         let (server, owner) = (Arc::clone(server), Arc::clone(&session.account));
-        tokio::spawn(async move { forget(&server, &owner, account).await });
+        server.runtime().clone().spawn(async move { forget(&server, &owner, account).await });
     }
 }
 
 /// Rows removed in one transaction: so that other commits need not wait long.
-const FORGET_ROWS: u32 = 1_000;
+const FORGET_ROWS: usize = 1_000;
 
 /// Removes delivered rows from the store, many at a time.
 async fn forget(server: &Arc<Server>, owner: &Arc<Account>, account: i64) {
-    let mut done = 0;
     loop {
-        let up_to = owner.with(|state| {
-            let up_to = state.log.delivered;
-            state.log.forgetting = up_to > done;
-            state.log.forgetting.then_some(up_to)
+        let rows = owner.with(|state| {
+            let rows = state.log.owed.removable(FORGET_ROWS);
+            state.log.forgetting = !rows.is_empty();
+            rows
         });
-        let Some(up_to) = up_to else { return };
-        let removed =
-            server.store().write(move |sql| log::forget_up_to(sql, account, up_to, FORGET_ROWS)).await;
-        match removed {
-            Ok(freed) if freed.rows < u64::from(FORGET_ROWS) => done = up_to,
-            Ok(_) => {}
-            Err(error) => {
-                // they would be given again after a restart: a repeat, not a loss
-                tracing::error!(%error, "delivered messages could not be removed");
-                owner.with(|state| state.log.forgetting = false);
-                return;
-            }
+        if rows.is_empty() {
+            return;
         }
+        let rows = Arc::new(rows);
+        let work = Arc::clone(&rows);
+        if let Err(error) = server.store().write(move |sql| log::forget(sql, account, &work)).await {
+            // they would be given again after a restart: a repeat, not a loss
+            tracing::error!(%error, "delivered messages could not be removed");
+            owner.with(|state| state.log.forgetting = false);
+            return;
+        }
+        owner.with(|state| state.log.owed.removed(&rows, state.log.draining.is_some()));
     }
 }
 
@@ -202,29 +265,17 @@ pub(crate) fn hand_on(
     session: &Session,
     unwritten: &VecDeque<Item>,
 ) -> Option<Arc<Session>> {
-    let delivered = state.log.delivered;
-    let owed: Vec<&Item> = unwritten.iter().filter(|item| item.row > delivered).collect();
-    let was_draining = state.log.draining == Some(session.id);
-    state.log.kept = state.log.kept.saturating_add(owed.len() as u32);
-    let next = taker(state);
+    let rows = unwritten.iter().map(|item| item.row).filter(|row| *row != 0);
+    let back = rows.filter(|row| state.log.owed.give_back(*row)).count();
+    let was_draining = state.log.draining.take_if(|id| *id == session.id).is_some();
     if was_draining {
-        state.log.draining = None;
-        state.log.has_offline = true;
-        return next.filter(|next| begin(state, next));
+        state.log.owed.drained();
     }
-    if state.log.draining.is_some() {
-        // whoever is given the log now is given these too
-        return None;
-    }
-    let Some(next) = next else {
-        state.log.has_offline |= !owed.is_empty();
-        return None;
-    };
-    // what others were given too they may still write; not by the log, which holds what others have in their queues
-    for item in owed.into_iter().filter(|item| item.sole) {
-        state.log.has_offline |= next.outbox.push(item.clone()).is_err();
-    }
-    None
+    state.log.kept = state.log.kept.saturating_add(back as u32);
+    state.log.has_offline |= was_draining || back > 0;
+    // whoever is given the log now must look again for what came back
+    state.log.drain_again |= back > 0;
+    taker(state).filter(|next| begin(state, next))
 }
 
 #[cfg(test)]

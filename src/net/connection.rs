@@ -385,7 +385,7 @@ impl Connection {
                     self.lost(Some(error));
                     return false;
                 }
-                Poll::Ready(Ok(row)) => self.wrote(row),
+                Poll::Ready(Ok(rows)) => self.wrote(&rows),
             }
         }
         if self.end == Ending::Closing {
@@ -408,9 +408,9 @@ impl Connection {
         }
     }
 
-    fn wrote(&self, row: i64) {
-        if let Some(session) = self.session.as_ref().filter(|_| row > 0) {
-            offline::delivered(&self.shared.server, session, row);
+    fn wrote(&self, rows: &[i64]) {
+        if let Some(session) = self.session.as_ref().filter(|_| !rows.is_empty()) {
+            offline::delivered(&self.shared.server, session, rows);
         }
     }
 

@@ -20,8 +20,8 @@ pub struct Outgoing {
     items: VecDeque<(usize, Item)>,
     /// TLS holds something back.
     unflushed: bool,
-    /// The highest row among what was written but, for all we know, not yet flushed.
-    row: i64,
+    /// The rows among what was written but, for all we know, not yet flushed.
+    rows: Vec<i64>,
 }
 
 impl Outgoing {
@@ -53,9 +53,9 @@ impl Outgoing {
         std::mem::take(&mut self.bytes)
     }
 
-    /// Writes as much as the socket takes. Ready when nothing is left to write; answers the highest row that has left
-    /// since the last time, 0 if none.
-    pub fn poll_write(&mut self, cx: &mut Context<'_>, socket: &mut Socket) -> Poll<io::Result<i64>> {
+    /// Writes as much as the socket takes. Ready when nothing is left to write; answers the rows that have left since
+    /// the last time.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, socket: &mut Socket) -> Poll<io::Result<Vec<i64>>> {
         while self.written < self.bytes.len() {
             match ready!(socket.poll_write(cx, &self.bytes.as_bytes()[self.written..]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -71,12 +71,14 @@ impl Outgoing {
             ready!(socket.poll_flush(cx))?;
             self.unflushed = false;
         }
-        Poll::Ready(Ok(std::mem::take(&mut self.row)))
+        Poll::Ready(Ok(std::mem::take(&mut self.rows)))
     }
 
     fn forget_written(&mut self) {
         while let Some((_, item)) = self.items.pop_front_if(|(end, _)| *end <= self.written) {
-            self.row = self.row.max(item.row);
+            if item.row != 0 {
+                self.rows.push(item.row);
+            }
         }
     }
 

@@ -159,7 +159,7 @@ impl Client {
         let mut text = String::new();
         item.stanza.write(&mut text, item.to.as_ref(), None);
         if item.row > 0 {
-            offline::delivered(&self.server, &self.session, item.row);
+            offline::delivered(&self.server, &self.session, &[item.row]);
         }
         Some(text)
     }
