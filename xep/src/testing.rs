@@ -210,7 +210,7 @@ impl Client {
             item.stanza.write(&mut text, item.to.as_ref(), None);
             self.received.lock().push_back(text);
             if item.row > 0 {
-                offline::delivered(&self.server, &self.session, item.row);
+                offline::delivered(&self.server, &self.session, &[item.row]);
             }
         }
         if let Some(end) = end {
