@@ -35,7 +35,13 @@ async fn settled(server: &Server) {
 /// Holds the store's writer until the sender is dropped or speaks.
 fn hold(server: &Server) -> std::sync::mpsc::SyncSender<()> {
     let (go, wait) = sync_channel::<()>(1);
-    let permit = server.store().try_reserve().unwrap();
+    // the place of the job before is given back a moment after that has answered
+    let permit = loop {
+        match server.store().try_reserve() {
+            Ok(permit) => break permit,
+            Err(_) => std::thread::yield_now(),
+        }
+    };
     permit.submit_then(
         move |_| {
             let _ = wait.recv();
