@@ -188,7 +188,7 @@ async fn a_message_whose_row_fails_is_refused_and_nobody_sees_it() {
 async fn a_store_that_is_busy_makes_senders_wait_and_then_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let options =
-        Options { create: true, queue_jobs_max: 1, reserve_wait_ms_max: 1, ..Options::new(dir.path()) };
+        Options { create: true, queue_jobs_max: 1, reserve_wait_ms_max: 200, ..Options::new(dir.path()) };
     let server = server_on(Store::open(&options, &MIGRATIONS).unwrap()).await;
     accounts(&server, &["romeo", "juliet"]).await;
     let mut romeo = Client::bind(&server, "romeo", "r").await;
