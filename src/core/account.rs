@@ -7,6 +7,9 @@ use std::sync::Arc;
 use hearth_wire::{BareJid, Jid, Stanza};
 use parking_lot::Mutex;
 
+use crate::drain::Drain;
+use crate::metrics::Metrics;
+use crate::outbox::{Item, Rejected};
 use crate::owed::Owed;
 use crate::pending::Pending;
 use crate::roster::Roster;
@@ -70,10 +73,12 @@ pub struct LogState {
     pub kept: u32,
     /// The rows that are on their way to clients.
     pub owed: Owed,
-    /// The session that is being given what waited, if any; until it has all, new messages queue up behind.
-    pub draining: Option<u64>,
-    /// A row was committed while the store was being drained: look again.
-    pub drain_again: bool,
+    /// The giving of what waited to a session, while it runs; until that has all, new messages queue up behind.
+    pub drain: Option<Box<Drain>>,
+    /// How many drains there were, to tell them apart.
+    pub drains: u32,
+    /// The newest row that was released: a newer one in the store still waits for its turn.
+    pub newest: i64,
     /// Whether a task removes delivered rows from the store.
     pub forgetting: bool,
 }
@@ -96,6 +101,9 @@ pub struct AccountState {
     pub roster: Roster,
     /// The bound resources.
     pub resources: Vec<Resource>,
+    /// Sessions that ended while it is not yet known what they have written: messages wait for that, so that none comes
+    /// before an older one that has to find another way.
+    pub leaving: Vec<Arc<Session>>,
     /// The log.
     pub log: LogState,
     /// When the last available resource went away, in milliseconds since 1970; 0: not in the life of this process.
@@ -134,6 +142,38 @@ impl AccountState {
     /// The available resources.
     pub fn available(&self) -> impl Iterator<Item = &Resource> {
         self.resources.iter().filter(|resource| resource.is_available())
+    }
+
+    /// A session of which it is not known yet what it has written and will not write any more.
+    pub(crate) fn unsettled(&self) -> Option<&Arc<Session>> {
+        let ending = |session: &&Arc<Session>| session.outbox.is_ending();
+        let bound = || self.resources.iter().map(|resource| &resource.session).find(ending);
+        self.leaving.first().or_else(bound)
+    }
+
+    /// Puts a stanza into the queues of some resources, for one that is being given the log behind what waits there.
+    /// Answers how many took it.
+    pub(crate) fn queue(
+        &mut self,
+        metrics: &Metrics,
+        chosen: impl Fn(&Resource) -> bool,
+        item: impl Fn(&Resource) -> Item,
+    ) -> usize {
+        let (resources, drain) = (&self.resources, &mut self.log.drain);
+        let chosen = resources.iter().filter(|resource| chosen(resource));
+        let taken = chosen.filter(|resource| {
+            let (item, outbox) = (item(resource), &resource.session.outbox);
+            let queued = match drain.as_mut().filter(|drain| drain.session == resource.session.id) {
+                Some(_) if outbox.is_ending() => Err(Rejected::Closed),
+                Some(drain) => drain.hold(item).then_some(()).ok_or_else(|| outbox.overflow()),
+                None => outbox.push(item),
+            };
+            if queued == Err(Rejected::Full) {
+                metrics.slow_readers.up();
+            }
+            queued.is_ok()
+        });
+        taken.count()
     }
 
     /// Somebody says to be unavailable: directed presence to it is over (RFC 6121 §4.6.1).

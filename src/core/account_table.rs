@@ -56,6 +56,8 @@ pub struct AccountRow {
     pub roster: Roster,
     /// How many messages wait in its log, up to [`OFFLINE_COUNTED_MAX`].
     pub offline: u32,
+    /// The newest row of its log; 0: none.
+    pub newest: i64,
 }
 
 /// An account to be made.
@@ -83,8 +85,8 @@ pub fn load(sql: &mut dyn Sql, domain: &str, localpart: &str) -> Result<Option<A
     )?;
     let Some((id, disabled, keys, created_ms, version)) = found else { return Ok(None) };
     let roster = Roster::new(version, roster_table::items(sql, id)?);
-    let offline = log::offline_count(sql, id, OFFLINE_COUNTED_MAX)?;
-    Ok(Some(AccountRow { id, disabled, keys, created_ms, roster, offline }))
+    let (offline, newest) = log::offline_count(sql, id, OFFLINE_COUNTED_MAX)?;
+    Ok(Some(AccountRow { id, disabled, keys, created_ms, roster, offline, newest }))
 }
 
 /// The SCRAM keys of an account as text, and whether it is disabled.

@@ -135,7 +135,8 @@ impl Accounts {
             shard.remember_unknown(bare);
             return Ok(None);
         };
-        let log = LogState { has_offline: row.offline > 0, kept: row.offline, ..LogState::default() };
+        let (kept, newest) = (row.offline, row.newest);
+        let log = LogState { has_offline: kept > 0, kept, newest, ..LogState::default() };
         let state =
             AccountState { roster: row.roster, disabled: row.disabled, log, ..AccountState::default() };
         let made = Arc::new(Account::new(Some(row.id), bare.clone(), row.created_ms, state));

@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use hearth_wire::{BareJid, Jid, StanzaCondition, StanzaError, StreamCondition};
+use hearth_store::{Permit, StoreError};
+use hearth_wire::{BareJid, Jid, Stanza, StanzaCondition, StanzaError, StreamCondition};
 
 use crate::account::{Account, AccountState, Resource};
+use crate::drain::DrainId;
 use crate::error::Internal;
 use crate::event::Event;
 use crate::host::Host;
@@ -53,7 +55,8 @@ pub async fn bind(server: &Arc<Server>, request: BindRequest) -> Result<Arc<Sess
                 return Err(StanzaError::new(StanzaCondition::NotAuthorized));
             }
             let (jid, replaced) = claim(state, &account.jid, wanted, settings.conflict)?;
-            if replaced.is_none() && state.resources.len() >= sessions_max {
+            let is_full = replaced.is_none() && state.resources.len() >= sessions_max;
+            if is_full || state.leaving.len() >= sessions_max {
                 return Err(StanzaError::new(StanzaCondition::ResourceConstraint));
             }
             let session = Arc::new(Session::new(
@@ -75,7 +78,7 @@ pub async fn bind(server: &Arc<Server>, request: BindRequest) -> Result<Arc<Sess
         }
     })?;
     if let Some(old) = replaced {
-        end(server, &old, VecDeque::new());
+        leave(server, &old);
         let text = Some("another client took this resource".to_owned());
         old.outbox.end(End { condition: Some(StreamCondition::Conflict), text });
     }
@@ -125,32 +128,116 @@ fn claim(
     }
 }
 
-/// Ends a session, however it came to that: its contacts hear that it is unavailable, and what it was given but did not
-/// write (`unwritten`, then its queue) finds another way. Ending it again does nothing.
-pub fn end(server: &Arc<Server>, session: &Arc<Session>, mut unwritten: VecDeque<Item>) {
+/// Ends a session, however it came to that. What it was given but did not write (`unwritten`, then its queue) finds another
+/// way. Ending it again does nothing.
+pub fn end(server: &Arc<Server>, session: &Arc<Session>, unwritten: VecDeque<Item>) {
+    leave(server, session);
+    settle(server, session, unwritten);
+}
+
+/// A session takes nothing new: its contacts hear that it is unavailable. [`settle`] must follow as soon as it is known
+/// what it has written: until then messages for its account wait. Leaving again does nothing.
+pub fn leave(server: &Arc<Server>, session: &Arc<Session>) {
     let presence = presence::gone(session);
-    // under one lock, so that nothing newer comes before what was not written
-    let (was_bound, farewell, next, refused) = session.account.with(|state| {
-        let was_bound = state.resource_of(session.id).is_some();
+    let farewell = session.account.with(|state| {
+        state.resource_of(session.id)?;
         let farewell = presence::leave(server, state, session, &presence);
         state.resources.retain(|resource| resource.session.id != session.id);
-        // replaced or removed before: what was still unwritten by then is all that is left
-        unwritten.extend(session.outbox.seal());
-        let next = offline::hand_on(state, session, &unwritten);
-        (was_bound, farewell, next, message::reroute(server, &session.account, state, unwritten))
+        state.leaving.push(Arc::clone(session));
+        Some(farewell)
     });
-    if let Some(next) = next {
-        offline::start(server, &next);
-    }
-    refused.iter().for_each(|(stanza, error)| server.bounce(stanza, error));
-    if !was_bound {
-        return;
-    }
-    session.end_flushed();
+    let Some(farewell) = farewell else { return };
     farewell.say(server, session, &presence);
     if session.account.id.is_none() {
         server.accounts().forget(session.account.jid.as_str());
     }
     server.session_ended();
     server.tell(&Event::SessionEnded(session));
+}
+
+/// What a session that left was given but did not write (`unwritten`, then its queue) finds another way. Settling it again
+/// does nothing.
+pub fn settle(server: &Arc<Server>, session: &Arc<Session>, mut unwritten: VecDeque<Item>) {
+    // under one lock, so that nothing newer comes before what was not written
+    let settled = session.account.with(|state| {
+        unwritten.extend(session.outbox.seal()?);
+        offline::hand_back(state, session, &mut unwritten);
+        Some(reroute(server, state, session, unwritten, None))
+    });
+    if let Some(rerouted) = settled {
+        session.end_flushed();
+        if !rerouted.conclude(server, session) {
+            let (task, server, session) = (server.runtime().clone(), Arc::clone(server), Arc::clone(session));
+            task.spawn(async move { reroute_when_room(&server, &session).await });
+        }
+    }
+}
+
+/// What came of looking for another way.
+struct Rerouted {
+    refused: Vec<(Arc<Stanza>, StanzaError)>,
+    drain: Option<(Arc<Session>, DrainId)>,
+    is_settled: bool,
+}
+
+/// Under the account's lock: as much as the store has room for.
+fn reroute(
+    server: &Arc<Server>,
+    state: &mut AccountState,
+    session: &Arc<Session>,
+    mut items: VecDeque<Item>,
+    permit: Option<Permit>,
+) -> Rerouted {
+    state.leaving.retain(|leaving| leaving.id != session.id);
+    items.extend(session.outbox.take_late());
+    let refused = message::reroute(server, &session.account, state, &mut items, permit);
+    let is_settled = items.is_empty();
+    if !is_settled {
+        session.outbox.put_back_late(items);
+        state.leaving.insert(0, Arc::clone(session));
+    }
+    Rerouted { refused, drain: offline::begin_any(state), is_settled }
+}
+
+impl Rerouted {
+    /// Outside of the lock; true if nothing is left to do.
+    fn conclude(self, server: &Arc<Server>, session: &Session) -> bool {
+        if let Some((taker, drain)) = self.drain {
+            offline::start(server, &taker, drain);
+        }
+        self.refused.iter().for_each(|(stanza, error)| server.bounce(stanza, error));
+        if self.is_settled {
+            session.outbox.settle();
+        }
+        self.is_settled
+    }
+}
+
+/// The store had no room for all of it: the rest follows as room comes.
+async fn reroute_when_room(server: &Arc<Server>, session: &Arc<Session>) {
+    loop {
+        let permit = match server.store().reserve().await {
+            Ok(permit) => permit,
+            // a queue that is full is only slow
+            Err(StoreError::Busy) => continue,
+            Err(error) => return give_up(session, &error),
+        };
+        let rerouted = session.account.with(|state| {
+            let items = session.outbox.take_late();
+            reroute(server, state, session, items, Some(permit))
+        });
+        if rerouted.conclude(server, session) {
+            return;
+        }
+    }
+}
+
+/// There is no store any more.
+fn give_up(session: &Session, error: &StoreError) {
+    let lost = session.account.with(|state| {
+        state.leaving.retain(|leaving| leaving.id != session.id);
+        session.outbox.take_late().len()
+    });
+    tracing::error!(%error, jid = %session.jid, lost, "what a client did not read could not be kept");
+    session.outbox.settle();
 }

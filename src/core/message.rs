@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use hearth_store::{Permit, log};
-use hearth_wire::{ErrorType, Jid, Kind, PresenceType, Stanza, StanzaCondition, StanzaError, ns};
+use hearth_wire::{
+    ErrorType, IqType, Jid, Kind, MessageType, PresenceType, Stanza, StanzaCondition, StanzaError, ns,
+};
 
-use crate::account::{Account, AccountState, Waiting};
+use crate::account::{Account, AccountState, Resource, Waiting};
 use crate::delivery::{Candidate, Choice, choose};
 use crate::limits::ACCOUNT_WAITING_MAX;
 use crate::metrics::Counter;
 use crate::offline;
-use crate::outbox::Item;
+use crate::outbox::{Copies, Item};
 use crate::pending::{Pending, RowState};
 use crate::router::{Behind, busy};
 use crate::server::Server;
@@ -36,6 +38,8 @@ pub(crate) enum Delivery {
 /// What the lock was left with.
 enum Verdict {
     Delivered(usize),
+    /// It waits for a session's end.
+    Held,
     Wait,
     Keep,
     /// Those who were chosen do not read: as if nobody had been there.
@@ -76,7 +80,10 @@ fn deliver_to(
     };
     match judge(server, account, state, &stanza) {
         Verdict::Keep => keep(server, account, state, stanza, sender, permit),
-        Verdict::Wait if state.log.waiting.len() >= ACCOUNT_WAITING_MAX => Delivery::Bounce(busy()),
+        Verdict::Wait if state.log.waiting.len() >= ACCOUNT_WAITING_MAX => {
+            count_unanswered(server, stanza.kind);
+            Delivery::Bounce(busy())
+        }
         Verdict::Wait => {
             state.log.waiting.push_back(Waiting { stanza, row: None, late_ms: 0 });
             Delivery::Done
@@ -97,7 +104,7 @@ fn finish(server: &Server, verdict: Verdict) -> Delivery {
             server.metrics().stanzas_delivered.add(copies as u64);
             Delivery::Done
         }
-        Verdict::Wait | Verdict::Keep => Delivery::Done,
+        Verdict::Wait | Verdict::Keep | Verdict::Held => Delivery::Done,
     }
 }
 
@@ -128,11 +135,14 @@ fn in_stages(
 /// Delivers at once if that is the stanza's turn; otherwise says what is to be done with it.
 fn judge(server: &Server, account: &Account, state: &mut AccountState, stanza: &Arc<Stanza>) -> Verdict {
     let choice = choice(state, stanza);
-    let queued = !state.log.waiting.is_empty() || state.log.draining.is_some();
+    if let Some(verdict) = hold(state, stanza, choice) {
+        return verdict;
+    }
+    let queued = !state.log.waiting.is_empty() || state.log.drain.is_some();
     match choice {
         // another resource's messages have nothing to do with this one's: no row, which the log would give to others
         Choice::Addressed if queued && !is_drained_to(state, stanza) => match state.log.waiting.is_empty() {
-            true => hand(server, account, state, stanza, choice, 0),
+            true => hand(server, account, state, stanza, choice),
             false => Verdict::Wait,
         },
         Choice::Addressed | Choice::NonNegative | Choice::Available if queued => {
@@ -140,11 +150,11 @@ fn judge(server: &Server, account: &Account, state: &mut AccountState, stanza: &
             match unclaimed(server, account, state, stanza) {
                 Verdict::Keep => Verdict::Keep,
                 _ if !state.log.waiting.is_empty() => Verdict::Wait,
-                _ => hand(server, account, state, stanza, choice, 0),
+                _ => hand(server, account, state, stanza, choice),
             }
         }
         Choice::Unclaimed => unclaimed(server, account, state, stanza),
-        choice => match hand(server, account, state, stanza, choice, 0) {
+        choice => match hand(server, account, state, stanza, choice) {
             Verdict::Nobody if matches!(stanza.kind, Kind::Message(_)) => {
                 unclaimed(server, account, state, stanza)
             }
@@ -153,10 +163,30 @@ fn judge(server: &Server, account: &Account, state: &mut AccountState, stanza: &
     }
 }
 
+/// A message must not come before older ones that a session got and may not have written. As long as that is not known,
+/// it waits with that session's.
+fn hold(state: &AccountState, stanza: &Arc<Stanza>, choice: Choice) -> Option<Verdict> {
+    if !matches!(stanza.kind, Kind::Message(_)) {
+        return None;
+    }
+    let session = match choice {
+        Choice::NonNegative | Choice::Unclaimed => state.unsettled()?,
+        Choice::Addressed => {
+            let name = stanza.to.as_ref().and_then(Jid::resource)?;
+            let resource = state.resource(name)?;
+            Some(&resource.session).filter(|session| session.outbox.is_ending())?
+        }
+        _ => return None,
+    };
+    let held = session.outbox.push_late(Item::new(Arc::clone(stanza)));
+    Some(held.map_or_else(|_| Verdict::Refuse(busy()), |()| Verdict::Held))
+}
+
 /// Whether the resource that `to` names is the one that is being given what waited.
 fn is_drained_to(state: &AccountState, stanza: &Stanza) -> bool {
     let resource = stanza.to.as_ref().and_then(Jid::resource).and_then(|name| state.resource(name));
-    resource.is_some_and(|resource| state.log.draining == Some(resource.session.id))
+    let drained = state.log.drain.as_ref().map(|drain| drain.session);
+    resource.is_some_and(|resource| drained == Some(resource.session.id))
 }
 
 fn choice(state: &AccountState, stanza: &Stanza) -> Choice {
@@ -192,32 +222,21 @@ fn unclaimed(server: &Server, account: &Account, state: &mut AccountState, stanz
 fn hand(
     server: &Server,
     account: &Account,
-    state: &AccountState,
+    state: &mut AccountState,
     stanza: &Arc<Stanza>,
     choice: Choice,
-    row: i64,
 ) -> Verdict {
-    let metrics = server.metrics();
-    let resource = stanza.to.as_ref().and_then(Jid::resource);
-    let chosen = |r: &&crate::account::Resource| match choice {
-        Choice::Addressed => resource == Some(r.session.resource()),
-        Choice::NonNegative => r.takes_messages(),
-        _ => r.is_available(),
-    };
     match choice {
         Choice::Addressed if must_hide(account, state, stanza) => {
             Verdict::Refuse(StanzaError::new(StanzaCondition::ServiceUnavailable))
         }
         Choice::Addressed | Choice::NonNegative | Choice::Available => {
-            let sole = state.resources.iter().filter(chosen).count() == 1;
-            let copies = state.resources.iter().filter(chosen).filter(|resource| {
-                let item = Item { stanza: Arc::clone(stanza), to: None, row, sole };
-                resource.session.outbox.push(item).inspect_err(|_| metrics.slow_readers.up()).is_ok()
-            });
-            match copies.count() {
-                0 if matches!(choice, Choice::Available) => Verdict::Drop(metrics.dropped_presence.clone()),
-                0 => Verdict::Nobody,
-                copies => Verdict::Delivered(copies),
+            match (queue(server, state, stanza, choice), stanza.kind) {
+                // the only one has just been told to end, since it does not read
+                (0, Kind::Message(_)) => hold(state, stanza, choice).unwrap_or(Verdict::Nobody),
+                (0, Kind::Iq(IqType::Get | IqType::Set)) => Verdict::Nobody,
+                (0, kind) => Verdict::Drop(ignored(server, kind)),
+                (copies, _) => Verdict::Delivered(copies),
             }
         }
         Choice::Bounce | Choice::Unclaimed | Choice::Server => {
@@ -227,10 +246,33 @@ fn hand(
     }
 }
 
+/// Whether a resource is among those that were chosen.
+fn is_chosen(choice: Choice, stanza: &Stanza, resource: &Resource) -> bool {
+    match choice {
+        Choice::Addressed => stanza.to.as_ref().and_then(Jid::resource) == Some(resource.session.resource()),
+        Choice::NonNegative => resource.takes_messages(),
+        Choice::Available => resource.is_available(),
+        Choice::Unclaimed | Choice::Bounce | Choice::Ignore | Choice::Server => false,
+    }
+}
+
+/// Queues a stanza without a row. Answers how many took it.
+fn queue(server: &Server, state: &mut AccountState, stanza: &Arc<Stanza>, choice: Choice) -> usize {
+    let chosen = |resource: &Resource| is_chosen(choice, stanza, resource);
+    let is_shared = matches!(stanza.kind, Kind::Message(_))
+        && state.resources.iter().filter(|resource| chosen(resource)).nth(1).is_some();
+    let copies = is_shared.then(Arc::<Copies>::default);
+    let item = |_: &Resource| Item { copies: copies.clone(), ..Item::new(Arc::clone(stanza)) };
+    let taken = state.queue(server.metrics(), chosen, item);
+    if let Some(copies) = &copies {
+        copies.begin(taken as u32);
+    }
+    taken
+}
+
 /// RFC 6121 §8.5.3.1: an iq must not tell a stranger that a resource is there.
 fn must_hide(account: &Account, state: &AccountState, stanza: &Stanza) -> bool {
-    use hearth_wire::IqType::{Get, Set};
-    if !matches!(stanza.kind, Kind::Iq(Get | Set)) {
+    if !matches!(stanza.kind, Kind::Iq(IqType::Get | IqType::Set)) {
         return false;
     }
     let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else { return false };
@@ -238,6 +280,18 @@ fn must_hide(account: &Account, state: &AccountState, stanza: &Stanza) -> bool {
         resource.directed.iter().any(|jid| jid == from || (jid.is_bare() && jid.as_str() == from.bare_str()))
     });
     !directed && !state.shares_presence_with(account.jid.as_str(), from.bare_str())
+}
+
+/// Counts what nobody is told of when it is refused: presence, answers, errors.
+fn count_unanswered(server: &Server, kind: Kind) {
+    let is_answered = match kind {
+        Kind::Message(kind) => kind != MessageType::Error,
+        Kind::Iq(kind) => matches!(kind, IqType::Get | IqType::Set),
+        Kind::Presence(_) => false,
+    };
+    if !is_answered {
+        ignored(server, kind).up();
+    }
 }
 
 fn ignored(server: &Server, kind: Kind) -> Counter {
@@ -356,7 +410,7 @@ pub(crate) async fn settle(server: &Arc<Server>, behind: &Behind, sender: &Arc<S
 /// Releases what is ready, in the order of the account's log.
 pub(crate) fn release(server: &Arc<Server>, account: &Arc<Account>) {
     let mut refused = Vec::new();
-    let taker = account.with(|state| {
+    let drain = account.with(|state| {
         while let Some(front) = state.log.waiting.front() {
             let row = match front.row.as_ref().map(|row| row.state()) {
                 Some(RowState::Waiting) => break,
@@ -370,26 +424,32 @@ pub(crate) fn release(server: &Arc<Server>, account: &Arc<Account>) {
                     state.log.kept = state.log.kept.saturating_sub(1);
                     refused.push((stanza, failed()));
                 }
-                0 => {
-                    let choice = choice(state, &stanza);
-                    match hand(server, account, state, &stanza, choice, 0) {
-                        Verdict::Refuse(error) => refused.push((stanza, error)),
-                        Verdict::Nobody => {
-                            refused.push((stanza, StanzaError::new(StanzaCondition::ServiceUnavailable)));
-                        }
-                        verdict => drop(finish(server, verdict)),
-                    }
-                }
-                row => release_row(server, account, state, &late(server, account, stanza, late_ms), row),
+                0 => refused.extend(release_rowless(server, account, state, stanza)),
+                row => release_row(server, state, &late(server, account, stanza, late_ms), row),
             }
         }
-        offline::taker(state).filter(|taker| offline::begin(state, taker))
+        offline::begin_any(state)
     });
-    if let Some(taker) = taker {
-        offline::start(server, &taker);
+    if let Some((taker, drain)) = drain {
+        offline::start(server, &taker, drain);
     }
     for (stanza, error) in refused {
         server.bounce(&stanza, &error);
+    }
+}
+
+/// What only waited behind others. Answers the error that its sender is to be told.
+fn release_rowless(
+    server: &Server,
+    account: &Account,
+    state: &mut AccountState,
+    stanza: Arc<Stanza>,
+) -> Option<(Arc<Stanza>, StanzaError)> {
+    let choice = choice(state, &stanza);
+    let held = hold(state, &stanza, choice);
+    match finish(server, held.unwrap_or_else(|| hand(server, account, state, &stanza, choice))) {
+        Delivery::Bounce(error) => Some((stanza, error)),
+        _ => None,
     }
 }
 
@@ -404,24 +464,33 @@ fn late(server: &Server, account: &Account, stanza: Arc<Stanza>, late_ms: i64) -
 }
 
 /// A committed message: to who is there now, or it stays in the log.
-fn release_row(server: &Server, account: &Account, state: &mut AccountState, stanza: &Arc<Stanza>, row: i64) {
-    if state.log.draining.is_some() {
-        state.log.drain_again = true;
-        return;
-    }
-    let delivered = match choice(state, stanza) {
-        choice @ (Choice::Addressed | Choice::NonNegative) => {
-            hand(server, account, state, stanza, choice, row)
-        }
-        _ => Verdict::Wait,
+fn release_row(server: &Server, state: &mut AccountState, stanza: &Arc<Stanza>, row: i64) {
+    state.log.newest = state.log.newest.max(row);
+    let choice = match choice(state, stanza) {
+        // older ones may have to find another way first
+        _ if state.unsettled().is_some() => Choice::Unclaimed,
+        choice @ (Choice::Addressed | Choice::NonNegative) => choice,
+        _ => Choice::Unclaimed,
     };
-    match delivered {
-        Verdict::Delivered(copies) => {
-            (0..copies).for_each(|_| state.log.owed.give(row));
-            state.log.kept = state.log.kept.saturating_sub(1);
-            server.metrics().stanzas_delivered.add(copies as u64);
-        }
-        _ => state.log.has_offline = true,
+    let drained = state.log.drain.as_ref().map(|drain| drain.session);
+    let is_drained = |resource: &Resource| drained == Some(resource.session.id);
+    let chosen = |resource: &Resource| is_chosen(choice, stanza, resource);
+    let others = state.queue(
+        server.metrics(),
+        |resource| !is_drained(resource) && chosen(resource),
+        |_| Item { row, ..Item::new(Arc::clone(stanza)) },
+    );
+    (0..others).for_each(|_| state.log.owed.give(row));
+    server.metrics().stanzas_delivered.add(others as u64);
+    if others > 0 {
+        state.log.kept = state.log.kept.saturating_sub(1);
+    } else {
+        state.log.has_offline = true;
+    }
+    // who is being given the log finds the row there
+    let is_wanted = state.resources.iter().any(|resource| is_drained(resource) && chosen(resource));
+    if let Some(drain) = &mut state.log.drain {
+        drain.came(row, is_wanted && others > 0);
     }
 }
 
@@ -434,33 +503,44 @@ fn failed() -> StanzaError {
 pub(crate) fn hand_out(server: &Arc<Server>, account: &Arc<Account>, stanza: &Arc<Stanza>) {
     account.with(|state| {
         let choice = choice(state, stanza);
-        finish(server, hand(server, account, state, stanza, choice, 0));
+        let verdict = hand(server, account, state, stanza, choice);
+        if matches!(verdict, Verdict::Nobody | Verdict::Refuse(_)) {
+            count_unanswered(server, stanza.kind);
+        }
+        finish(server, verdict);
     });
 }
 
-/// Finds another way for what a session was given but did not write before it ended; answers what there is none for.
+/// Finds another way for what a session was given but did not write before it ended, item by item. Stops where the store
+/// has no room, and leaves the rest. Answers those for which there is no way.
 pub(crate) fn reroute(
     server: &Arc<Server>,
     account: &Arc<Account>,
     state: &mut AccountState,
-    items: VecDeque<Item>,
+    items: &mut VecDeque<Item>,
+    mut permit: Option<Permit>,
 ) -> Vec<(Arc<Stanza>, StanzaError)> {
     let mut refused = Vec::new();
-    for item in items {
-        // what has a row is safe in the log; what others got too has arrived; presence and iq die with the session
-        if item.row != 0 || !item.sole || item.to.is_some() {
+    while let Some(item) = items.pop_front() {
+        // a copy of what the server tells many, or of what another session has, is nothing to be rescued
+        if item.to.is_some() || !item.lost() {
             continue;
         }
         let error = match item.stanza.kind {
-            Kind::Message(_) => match deliver_to(server, account, state, &item.stanza, None, None) {
+            Kind::Message(_) => match deliver_to(server, account, state, &item.stanza, None, permit.take()) {
                 Delivery::Done | Delivery::Behind(_) => continue,
                 Delivery::Bounce(error) => error,
-                Delivery::NeedsRoom => busy(),
+                Delivery::NeedsRoom => {
+                    // it is ours alone again
+                    items.push_front(Item::new(item.stanza));
+                    break;
+                }
             },
-            Kind::Iq(hearth_wire::IqType::Get | hearth_wire::IqType::Set) => {
-                StanzaError::new(StanzaCondition::ServiceUnavailable)
+            Kind::Iq(IqType::Get | IqType::Set) => StanzaError::new(StanzaCondition::ServiceUnavailable),
+            Kind::Iq(_) | Kind::Presence(_) => {
+                ignored(server, item.stanza.kind).up();
+                continue;
             }
-            Kind::Iq(_) | Kind::Presence(_) => continue,
         };
         refused.push((item.stanza, error));
     }

@@ -1,7 +1,8 @@
 //! Giving a newly available session what waited in the log: in the order of rows, each once, before anything newer.
 //!
-//! While it runs, new messages for the account get rows too and are found by the next look at the store; the last look
-//! and the switch to live delivery happen under the account's lock. (XEP-0160 §3; XEP-0203 for the stamps.)
+//! While it runs, new messages for the account get rows too: other sessions are given them at once, this one finds them
+//! at its next look at the store. What has no row is held for it ([`Drain`]). The last look and the switch to live
+//! delivery happen under the account's lock. (XEP-0160 §3; XEP-0203 for the stamps.)
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,9 +14,10 @@ use time::format_description::FormatItem;
 use time::macros::format_description;
 
 use crate::account::{Account, AccountState};
+use crate::drain::{Drain, DrainId};
 use crate::error::Internal;
 use crate::limits::{OFFLINE_PAGE_ROWS, SESSION_QUEUE_BYTES_MAX};
-use crate::outbox::Item;
+use crate::outbox::{Item, Rejected};
 use crate::plan::Plan;
 use crate::server::Server;
 use crate::session::Session;
@@ -26,9 +28,6 @@ const STAMP: &[FormatItem<'_>] =
 
 /// What a drain has in a session's queue at a time: the rest is for what comes live.
 const DRAIN_BYTES_MAX: usize = SESSION_QUEUE_BYTES_MAX / 4;
-
-/// How long a drain waits before it looks for rows again that are being committed.
-const COMMIT_PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
 
 /// The flag of a row whose message found nobody; one that only had to wait behind others is not late.
 pub(crate) const LATE: i64 = 1;
@@ -51,33 +50,68 @@ pub fn stamp(unix_ms: i64) -> String {
         .unwrap_or_else(|| "9999-12-31T23:59:59.999Z".to_owned())
 }
 
-/// Whether a session is to be given what waits, i.e. whether there is anything and nobody is at it. If so, new messages
-/// queue up behind from here on, and [`start`] must follow.
+/// Begins to give a session what waits, if there is anything, nobody is at it, and nothing older is still on its way
+/// back. If so, new messages queue up behind from here on, and [`start`] must follow.
 #[must_use]
-pub(crate) fn begin(state: &mut AccountState, session: &Session) -> bool {
-    let bound = state.resource_of(session.id).is_some();
-    let wanted = bound && state.log.has_offline && state.log.draining.is_none();
-    if wanted {
-        state.log.draining = Some(session.id);
+pub(crate) fn begin(state: &mut AccountState, session: &Session) -> Option<DrainId> {
+    let takes = state.resource_of(session.id).is_some_and(|resource| resource.takes_messages());
+    if !takes || !state.log.has_offline || state.log.drain.is_some() || state.unsettled().is_some() {
+        return None;
     }
-    wanted
+    state.log.drains = state.log.drains.wrapping_add(1);
+    let id = DrainId(state.log.drains);
+    state.log.drain = Some(Box::new(Drain::new(id, session.id)));
+    Some(id)
+}
+
+/// The same for whichever session may take what waits.
+#[must_use]
+pub(crate) fn begin_any(state: &mut AccountState) -> Option<(Arc<Session>, DrainId)> {
+    if !state.log.has_offline || state.log.drain.is_some() {
+        return None;
+    }
+    let taker = state.resources.iter().find(|resource| resource.takes_messages())?;
+    let taker = Arc::clone(&taker.session);
+    begin(state, &taker).map(|drain| (taker, drain))
 }
 
 /// Gives a session what waits.
-pub(crate) fn start(server: &Arc<Server>, session: &Arc<Session>) {
+pub(crate) fn start(server: &Arc<Server>, session: &Arc<Session>, drain: DrainId) {
     let (task, server, session) = (server.runtime().clone(), Arc::clone(server), Arc::clone(session));
-    task.spawn(async move { run(&server, &session).await });
+    task.spawn(async move { run(&server, &session, drain).await });
 }
 
-/// A session that may take what waits.
-pub(crate) fn taker(state: &AccountState) -> Option<Arc<Session>> {
-    state.resources.iter().find(|resource| resource.takes_messages()).map(|taker| Arc::clone(&taker.session))
+/// A session does not want what waits any more, but stays: what is held for it alone is its own, the rest goes to another
+/// one. [`start`] must follow for that.
+#[must_use]
+pub(crate) fn stop(
+    server: &Arc<Server>,
+    state: &mut AccountState,
+    session: &Session,
+) -> Option<(Arc<Session>, DrainId)> {
+    let drain = state.log.drain.as_mut().filter(|drain| drain.session == session.id)?;
+    if flush(server, drain, i64::MAX, session) {
+        state.log.drain = None;
+        state.log.owed.drained();
+    }
+    begin_any(state)
 }
 
-async fn run(server: &Arc<Server>, session: &Arc<Session>) {
+/// Queues what is held before a row. False if the session takes nothing any more: its end will find another way for it.
+fn flush(server: &Server, drain: &mut Drain, row: i64, session: &Session) -> bool {
+    let flushed = drain.flush(row, &session.outbox);
+    if flushed == Err(Rejected::Full) {
+        server.metrics().slow_readers.up();
+    }
+    flushed.is_ok()
+}
+
+async fn run(server: &Arc<Server>, session: &Arc<Session>, drain: DrainId) {
     let Some(account) = session.account.id else { return };
     let mut after = 0;
     loop {
+        // rows up to this one are in the store: what is read now shows them
+        let newest = session.account.with(|state| state.log.newest);
         let page =
             server.store().read(move |sql| log::offline_page(sql, account, after, OFFLINE_PAGE_ROWS)).await;
         let page = match page {
@@ -85,58 +119,66 @@ async fn run(server: &Arc<Server>, session: &Arc<Session>) {
             Err(error) => {
                 // what waits stays; the next session of the account will be given it
                 tracing::error!(error = %Internal::from(error), "offline messages could not be read");
-                session.account.with(|state| {
-                    if state.log.draining.take_if(|id| *id == session.id).is_some() {
-                        state.log.owed.drained();
-                    }
-                });
+                give_up(server, session, drain);
                 return;
             }
         };
-        after = page.rows.last().map_or(after, |stored| stored.row);
-        let Ok(last) = hand(server, session, &page.rows).await else { return };
-        if page.complete && is_done(session) {
-            return;
-        }
-        if !page.complete {
-            if let Some(last) = last {
-                written(session, last).await;
+        let Ok(handed) = hand(server, session, drain, &page.rows).await else { return };
+        after = handed.reached.unwrap_or(after);
+        if page.complete || handed.ahead {
+            after = after.max(newest);
+            match finish(server, session, drain, after) {
+                Some(again) => after = again,
+                None => return,
             }
-        } else {
-            // rows are on their way into the store, or were given back by a session that ended: a commit takes about this
-            // long, and what is on its way already is not given again
-            tokio::time::sleep(COMMIT_PAUSE).await;
-            after = 0;
+        } else if let Some(last) = handed.last {
+            written(session, last).await;
         }
     }
 }
 
-/// Queues a page, piece by piece as the client reads, so that a slow reader holds a piece and not the log. Answers the
-/// last row that it took.
+/// How far a page was handed out.
+#[derive(Default)]
+struct Handed {
+    /// The last row dealt with.
+    reached: Option<i64>,
+    /// The last row that was queued.
+    last: Option<i64>,
+    /// The next row still waits for its turn among what is being committed.
+    ahead: bool,
+}
+
+/// Queues a page, piece by piece as the client reads, so that a slow reader holds a piece and not the log.
 ///
 /// # Errors
 /// [`Ended`] if it does not take any more.
 async fn hand(
     server: &Arc<Server>,
     session: &Arc<Session>,
+    drain: DrainId,
     page: &[log::Stored],
-) -> Result<Option<i64>, Ended> {
+) -> Result<Handed, Ended> {
     let keeper = Jid::from(&session.host.domain);
-    let (mut bytes, mut last) = (0, None);
+    let (mut handed, mut bytes) = (Handed::default(), 0);
     for stored in page {
-        let Some(item) = item(server, &keeper, stored) else { continue };
-        let weight = item.stanza.weight_bytes();
-        match give(server, session, item) {
-            Given::Taken => (bytes, last) = (bytes + weight, Some(stored.row)),
-            Given::Known => continue,
+        let item = item(server, &keeper, stored);
+        let weight = item.as_ref().map_or(0, |item| item.stanza.weight_bytes());
+        match give(server, session, drain, stored.row, item) {
+            Given::Taken => (bytes, handed.last) = (bytes + weight, Some(stored.row)),
+            Given::Known => {}
+            Given::Ahead => {
+                handed.ahead = true;
+                break;
+            }
             Given::Refused => return Err(Ended),
         }
+        handed.reached = Some(stored.row);
         if bytes > DRAIN_BYTES_MAX {
             written(session, stored.row).await;
             bytes = 0;
         }
     }
-    Ok(last)
+    Ok(handed)
 }
 
 /// The session takes nothing any more.
@@ -146,8 +188,10 @@ struct Ended;
 enum Given {
     /// It is in the session's queue.
     Taken,
-    /// It is on its way, or has arrived, already.
+    /// It is on its way, or has arrived, already; or there is nothing that could be given.
     Known,
+    /// It is in the store, but not its turn yet.
+    Ahead,
     /// The session takes nothing any more.
     Refused,
 }
@@ -166,43 +210,74 @@ fn item(server: &Server, keeper: &Jid, stored: &log::Stored) -> Option<Item> {
     Some(Item { row: stored.row, ..Item::new(Arc::new(Stanza { payload, ..stanza })) })
 }
 
-/// Queues one row, unless it is on its way already.
-fn give(server: &Server, session: &Session, item: Item) -> Given {
+/// Queues one row, unless it is on its way already, and what was held before it.
+fn give(server: &Server, session: &Session, id: DrainId, row: i64, item: Option<Item>) -> Given {
     session.account.with(|state| {
-        let row = item.row;
-        match state.log.draining {
-            Some(id) if id == session.id => {}
-            _ => return Given::Refused,
+        let takes = state.resource_of(session.id).is_some_and(|resource| resource.takes_messages());
+        let log = &mut state.log;
+        let Some(drain) = log.drain.as_mut().filter(|drain| takes && drain.id == id) else {
+            return Given::Refused;
+        };
+        if row > log.newest {
+            return Given::Ahead;
         }
-        if state.log.owed.has(row) {
-            return Given::Known;
-        }
-        if session.outbox.push(item).is_err() {
+        if !flush(server, drain, row, session) {
             return Given::Refused;
         }
-        state.log.owed.give(row);
-        state.log.kept = state.log.kept.saturating_sub(1);
+        let apart = drain.take_apart(row);
+        let Some(item) = item.filter(|_| apart || !log.owed.has(row)) else { return Given::Known };
+        match session.outbox.push(item) {
+            Ok(()) => {}
+            Err(Rejected::Full) => {
+                server.metrics().slow_readers.up();
+                return Given::Refused;
+            }
+            Err(Rejected::Closed) => return Given::Refused,
+        }
+        log.owed.give(row);
+        // others have it: it did not wait
+        log.kept = log.kept.saturating_sub(u32::from(!apart));
         server.metrics().stanzas_delivered.up();
         Given::Taken
     })
 }
 
-/// Whether everything was given; then the account is live from here on.
-fn is_done(session: &Session) -> bool {
+/// Ends the drain if everything up to `after` was given and nothing came behind it; then the account is live from here
+/// on. Answers the row behind which to look otherwise.
+fn finish(server: &Arc<Server>, session: &Arc<Session>, id: DrainId, after: i64) -> Option<i64> {
+    let again = session.account.with(|state| {
+        let log = &mut state.log;
+        let drain = log.drain.as_mut().filter(|drain| drain.id == id)?;
+        if let Some(back) = drain.take_back() {
+            return Some(back);
+        }
+        if log.newest > after {
+            return Some(after);
+        }
+        if flush(server, drain, i64::MAX, session) {
+            log.drain = None;
+            log.owed.drained();
+            log.has_offline = false;
+            log.kept = log.waiting.iter().filter(|waiting| waiting.row.is_some()).count() as u32;
+        }
+        None
+    });
+    if again.is_none() {
+        forget_soon(server, &session.account);
+    }
+    again
+}
+
+/// The store cannot be read: the account goes on without what waits in it.
+fn give_up(server: &Arc<Server>, session: &Arc<Session>, id: DrainId) {
     session.account.with(|state| {
-        if state.log.draining != Some(session.id) {
-            // it has ended meanwhile, and another one may be at it
-            return true;
-        }
-        let again = std::mem::take(&mut state.log.drain_again) || !state.log.waiting.is_empty();
-        if !again {
-            state.log.draining = None;
+        let Some(drain) = state.log.drain.as_mut().filter(|drain| drain.id == id) else { return };
+        if flush(server, drain, i64::MAX, session) {
+            state.log.drain = None;
             state.log.owed.drained();
-            state.log.has_offline = false;
-            state.log.kept = 0;
         }
-        !again
-    })
+    });
+    forget_soon(server, &session.account);
 }
 
 /// Waits until a row has left the session's write buffer. Also returns when the session ends.
@@ -219,14 +294,21 @@ async fn written(session: &Arc<Session>, row: i64) {
 /// A session has written these rows: they are delivered (a client without acknowledgements counts as having received what
 /// has left our buffer).
 pub fn delivered(server: &Arc<Server>, session: &Arc<Session>, rows: &[i64]) {
-    let Some(account) = session.account.id else { return };
-    let begin = session.account.with(|state| {
-        rows.iter().for_each(|row| state.log.owed.write(*row));
-        !std::mem::replace(&mut state.log.forgetting, true)
-    });
+    session.account.with(|state| rows.iter().for_each(|row| state.log.owed.write(*row)));
     session.note_flushed(rows.last().copied().unwrap_or_default());
+    forget_soon(server, &session.account);
+}
+
+/// Sees to it that delivered rows are removed from the store.
+fn forget_soon(server: &Arc<Server>, owner: &Arc<Account>) {
+    let Some(account) = owner.id else { return };
+    let begin = owner.with(|state| {
+        let wanted = state.log.owed.has_written() && !state.log.forgetting;
+        state.log.forgetting |= wanted;
+        wanted
+    });
     if begin {
-        let (server, owner) = (Arc::clone(server), Arc::clone(&session.account));
+        let (server, owner) = (Arc::clone(server), Arc::clone(owner));
         server.runtime().clone().spawn(async move { forget(&server, &owner, account).await });
     }
 }
@@ -238,7 +320,9 @@ const FORGET_ROWS: usize = 1_000;
 async fn forget(server: &Arc<Server>, owner: &Arc<Account>, account: i64) {
     loop {
         let rows = owner.with(|state| {
-            let rows = state.log.owed.removable(FORGET_ROWS);
+            let drain = state.log.drain.as_deref();
+            let rows =
+                state.log.owed.removable(FORGET_ROWS, |row| drain.is_some_and(|drain| drain.wants(row)));
             state.log.forgetting = !rows.is_empty();
             rows
         });
@@ -253,29 +337,31 @@ async fn forget(server: &Arc<Server>, owner: &Arc<Account>, account: i64) {
             owner.with(|state| state.log.forgetting = false);
             return;
         }
-        owner.with(|state| state.log.owed.removed(&rows, state.log.draining.is_some()));
+        owner.with(|state| state.log.owed.removed(&rows, state.log.drain.is_some()));
     }
 }
 
-/// A session ended: what it was given from the log and did not write, and what it was still to be given, waits again or
-/// goes to another available one. Answers the session that [`start`] must follow for.
-#[must_use]
-pub(crate) fn hand_on(
-    state: &mut AccountState,
-    session: &Session,
-    unwritten: &VecDeque<Item>,
-) -> Option<Arc<Session>> {
-    let rows = unwritten.iter().map(|item| item.row).filter(|row| *row != 0);
-    let back = rows.filter(|row| state.log.owed.give_back(*row)).count();
-    let was_draining = state.log.draining.take_if(|id| *id == session.id).is_some();
-    if was_draining {
-        state.log.owed.drained();
+/// A session ended: rows that it was given and did not write wait in the log again, and what was held for it behind them
+/// has to find another way, as the rest of `unwritten`.
+pub(crate) fn hand_back(state: &mut AccountState, session: &Session, unwritten: &mut VecDeque<Item>) {
+    let log = &mut state.log;
+    let own = log.drain.take_if(|drain| drain.session == session.id);
+    let mut back = 0;
+    unwritten.retain(|item| {
+        if item.row != 0 && log.owed.give_back(item.row) {
+            back += 1;
+            if let Some(drain) = &mut log.drain {
+                drain.give_back(item.row);
+            }
+        }
+        item.row == 0
+    });
+    log.kept = log.kept.saturating_add(back);
+    log.has_offline |= own.is_some() || back > 0;
+    if let Some(drain) = own {
+        log.owed.drained();
+        unwritten.extend(drain.into_held());
     }
-    state.log.kept = state.log.kept.saturating_add(back as u32);
-    state.log.has_offline |= was_draining || back > 0;
-    // whoever is given the log now must look again for what came back
-    state.log.drain_again |= back > 0;
-    taker(state).filter(|next| begin(state, next))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::Waker;
 
 use atomic_waker::AtomicWaker;
@@ -19,20 +20,56 @@ pub struct Item {
     pub to: Option<Jid>,
     /// Its row in the account's log; 0: it has none.
     pub row: i64,
-    /// Whether no other session was given it: then it must find another way if this session ends before it was
-    /// written.
-    pub sole: bool,
+    /// What became of it at all sessions that were given it; `None`: at this one alone.
+    pub copies: Option<Arc<Copies>>,
 }
 
 impl Item {
     /// A stanza as it is, for this session only.
     pub fn new(stanza: Arc<Stanza>) -> Self {
-        Self { stanza, to: None, row: 0, sole: true }
+        Self { stanza, to: None, row: 0, copies: None }
     }
 
     /// A copy for one of many recipients.
     pub fn to(stanza: Arc<Stanza>, to: Jid) -> Self {
-        Self { stanza, to: Some(to), row: 0, sole: false }
+        Self { stanza, to: Some(to), row: 0, copies: None }
+    }
+
+    /// It has left the write buffer.
+    pub fn written(&self) {
+        if let Some(copies) = &self.copies {
+            copies.written();
+        }
+    }
+
+    /// The session ended before it was written. True if it has to find another way: nobody else was given it, or all
+    /// those who were have lost it too.
+    pub(crate) fn lost(&self) -> bool {
+        self.copies.as_ref().is_none_or(|copies| copies.lost())
+    }
+}
+
+/// One message in the queues of several sessions: it has arrived when one of them has written it, and is lost when all of
+/// them ended before.
+#[derive(Debug, Default)]
+pub struct Copies(AtomicU32);
+
+/// Set once one was written; the lower bits count those that are neither written nor lost.
+const WRITTEN: u32 = 1 << 31;
+
+impl Copies {
+    /// Says in how many queues it is, before any of them can lose it.
+    pub(crate) fn begin(&self, copies: u32) {
+        self.0.fetch_or(copies & !WRITTEN, Ordering::AcqRel);
+    }
+
+    fn written(&self) {
+        self.0.fetch_or(WRITTEN, Ordering::AcqRel);
+    }
+
+    /// True if this was the last and none was written.
+    fn lost(&self) -> bool {
+        self.0.fetch_sub(1, Ordering::AcqRel) == 1
     }
 }
 
@@ -60,12 +97,19 @@ struct Queue {
     bytes: usize,
     end: Option<End>,
     sealed: bool,
+    /// What came too late to be sent, and finds another way once it is known what was written.
+    late: VecDeque<Item>,
+    late_bytes: usize,
 }
 
 /// The queue of one session.
 #[derive(Debug, Default)]
 pub struct Outbox {
     queue: Mutex<Queue>,
+    /// Whether the session takes nothing any more; for those who only want to know that.
+    ending: AtomicBool,
+    /// Whether everything that was not written has found another way.
+    settled: AtomicBool,
     /// The connection's task: it looks at everything again whenever it is woken.
     task: AtomicWaker,
 }
@@ -83,13 +127,8 @@ impl Outbox {
         let weight = item.stanza.weight_bytes();
         // one stanza fits into an empty queue, however large: a roster must be had
         if queue.bytes > 0 && queue.bytes + weight > SESSION_QUEUE_BYTES_MAX {
-            queue.end = Some(End {
-                condition: Some(StreamCondition::ResourceConstraint),
-                text: Some("too much is waiting to be read".to_owned()),
-            });
             drop(queue);
-            self.task.wake();
-            return Err(Rejected::Full);
+            return Err(self.overflow());
         }
         queue.bytes += weight;
         queue.items.push_back(item);
@@ -101,10 +140,60 @@ impl Outbox {
         Ok(())
     }
 
+    /// The client does not keep up: its session ends.
+    pub(crate) fn overflow(&self) -> Rejected {
+        let text = Some("too much is waiting to be read".to_owned());
+        if self.say_end(End { condition: Some(StreamCondition::ResourceConstraint), text }) {
+            Rejected::Full
+        } else {
+            Rejected::Closed
+        }
+    }
+
     /// Tells the session to end, behind what is queued. Only the first word counts.
     pub fn end(&self, end: End) {
-        self.queue.lock().end.get_or_insert(end);
+        self.say_end(end);
+    }
+
+    /// Whether it was the first word.
+    fn say_end(&self, end: End) -> bool {
+        let mut queue = self.queue.lock();
+        let first = queue.end.is_none() && !queue.sealed;
+        queue.end.get_or_insert(end);
+        self.ending.store(true, Ordering::Release);
+        drop(queue);
         self.task.wake();
+        first
+    }
+
+    /// Keeps what came too late to be sent until it is known what was written before.
+    ///
+    /// # Errors
+    /// [`Rejected::Full`] if that is too much already.
+    pub(crate) fn push_late(&self, item: Item) -> Result<(), Rejected> {
+        let mut queue = self.queue.lock();
+        let weight = item.stanza.weight_bytes();
+        if queue.late_bytes > 0 && queue.late_bytes + weight > SESSION_QUEUE_BYTES_MAX {
+            return Err(Rejected::Full);
+        }
+        queue.late_bytes += weight;
+        queue.late.push_back(item);
+        Ok(())
+    }
+
+    /// Takes out what came too late.
+    pub(crate) fn take_late(&self) -> VecDeque<Item> {
+        let mut queue = self.queue.lock();
+        queue.late_bytes = 0;
+        std::mem::take(&mut queue.late)
+    }
+
+    /// Puts back what did not find its way yet, before what came even later.
+    pub(crate) fn put_back_late(&self, mut items: VecDeque<Item>) {
+        let mut queue = self.queue.lock();
+        queue.late_bytes += items.iter().map(|item| item.stanza.weight_bytes()).sum::<usize>();
+        items.append(&mut queue.late);
+        queue.late = items;
     }
 
     /// Wakes the connection for another reason than the queue.
@@ -140,20 +229,33 @@ impl Outbox {
     /// Stanzas that wait and their bytes; for those who ask what holds memory.
     pub fn load(&self) -> (usize, usize) {
         let queue = self.queue.lock();
-        (queue.items.len(), queue.bytes)
+        (queue.items.len() + queue.late.len(), queue.bytes + queue.late_bytes)
     }
 
-    /// Whether the session was told to end.
+    /// Whether the session was told to end, or has ended.
     pub fn is_ending(&self) -> bool {
-        let queue = self.queue.lock();
-        queue.sealed || queue.end.is_some()
+        self.ending.load(Ordering::Acquire)
     }
 
-    /// Takes nothing in any more, and gives back what was not taken out. The word to end still reaches the connection.
-    pub fn seal(&self) -> VecDeque<Item> {
+    /// Takes nothing in any more, and gives back what was not taken out; `None`: it was sealed before. The word to end
+    /// still reaches the connection.
+    pub(crate) fn seal(&self) -> Option<VecDeque<Item>> {
         let mut queue = self.queue.lock();
-        queue.sealed = true;
-        std::mem::take(&mut queue.items)
+        self.ending.store(true, Ordering::Release);
+        queue.bytes = 0;
+        let items = std::mem::take(&mut queue.items);
+        (!std::mem::replace(&mut queue.sealed, true)).then_some(items)
+    }
+
+    /// Whether everything that was not written has found another way.
+    pub fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire)
+    }
+
+    /// It has; the connection is told.
+    pub(crate) fn settle(&self) {
+        self.settled.store(true, Ordering::Release);
+        self.task.wake();
     }
 }
 
@@ -185,7 +287,40 @@ mod tests {
     fn a_sealed_queue_gives_back_what_was_not_taken() {
         let outbox = Outbox::default();
         outbox.push(item(1)).unwrap();
-        assert_eq!(outbox.seal().len(), 1);
+        assert_eq!(outbox.seal().map(|items| items.len()), Some(1));
         assert_eq!(outbox.push(item(1)), Err(Rejected::Closed));
+        assert!(outbox.seal().is_none(), "only once");
+    }
+
+    #[test]
+    fn what_comes_too_late_keeps_its_order_and_is_bounded() {
+        let outbox = Outbox::default();
+        let named = |id: &str| {
+            let mut stanza = Stanza::clone(&item(SESSION_QUEUE_BYTES_MAX / 4).stanza);
+            stanza.id = Some(id.into());
+            Item::new(Arc::new(stanza))
+        };
+        for id in ["a", "b", "c"] {
+            outbox.push_late(named(id)).unwrap();
+        }
+        assert_eq!(outbox.push_late(named("d")), Err(Rejected::Full));
+        let mut items = outbox.take_late();
+        outbox.push_late(named("d")).unwrap();
+        items.pop_front();
+        outbox.put_back_late(items);
+        let ids = outbox.take_late().into_iter().filter_map(|item| item.stanza.id.clone());
+        assert_eq!(ids.collect::<String>(), "bcd");
+    }
+
+    #[test]
+    fn a_message_in_several_queues_is_lost_only_with_the_last_of_them() {
+        let copies = Copies::default();
+        copies.begin(2);
+        assert!(!copies.lost());
+        assert!(copies.lost());
+        let copies = Copies::default();
+        copies.begin(2);
+        copies.written();
+        assert!(!copies.lost() && !copies.lost(), "one has it");
     }
 }

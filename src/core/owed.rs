@@ -44,12 +44,17 @@ impl Owed {
         if last {
             self.queued.remove(&row);
         }
-        last
+        last && !self.written.contains(&row)
     }
 
-    /// Rows that the store can remove, at most `max` of them.
-    pub fn removable(&self, max: usize) -> Vec<i64> {
-        self.written.iter().take(max).copied().collect()
+    /// Whether there is something that the store can remove.
+    pub fn has_written(&self) -> bool {
+        !self.written.is_empty()
+    }
+
+    /// Rows that the store can remove, at most `max` of them; not those that somebody still `wants` to read there.
+    pub fn removable(&self, max: usize, wants: impl Fn(i64) -> bool) -> Vec<i64> {
+        self.written.iter().filter(|row| !wants(**row)).take(max).copied().collect()
     }
 
     /// The store has removed these; `draining`: a page of the log may have been read before.
@@ -81,7 +86,8 @@ mod tests {
         assert!(owed.has(11) && owed.has(12) && owed.is_queued(11) && !owed.is_queued(12));
         assert!(owed.give_back(11), "row 11 was nobody else's");
         assert!(!owed.has(11));
-        assert_eq!(owed.removable(10), [12]);
+        assert_eq!(owed.removable(10, |_| false), [12]);
+        assert!(owed.removable(10, |row| row == 12).is_empty(), "somebody still has to read it");
         owed.removed(&[12], true);
         assert!(owed.has(12), "a page read before may still show it");
         owed.drained();

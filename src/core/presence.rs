@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hearth_wire::{BareJid, Jid, Kind, Payload, PresenceType, Stanza, StanzaCondition, StanzaError};
 
-use crate::account::{Account, AccountState};
+use crate::account::{Account, AccountState, Resource};
 use crate::event::Event;
 use crate::limits::DIRECTED_PRESENCE_MAX;
 use crate::message;
@@ -27,8 +27,8 @@ pub(crate) fn available(server: &Arc<Server>, session: &Arc<Session>, stanza: St
         return;
     };
     let presence = Arc::new(stanza);
-    let (contacts, drains) = session.account.with(|state| {
-        let Some(resource) = state.resource_of(session.id) else { return (Vec::new(), false) };
+    let (contacts, drain) = session.account.with(|state| {
+        let Some(resource) = state.resource_of(session.id) else { return (Vec::new(), None) };
         let initial = resource.presence.replace(Arc::clone(&presence)).is_none();
         resource.priority = priority;
         tell_own(state, &presence);
@@ -36,13 +36,17 @@ pub(crate) fn available(server: &Arc<Server>, session: &Arc<Session>, stanza: St
             introduce(server, state, session);
         }
         // under the same lock, so that no new message comes before those that wait
-        (contacts(state, initial), priority >= 0 && offline::begin(state, session))
+        let drain = match priority {
+            0.. => offline::begin(state, session).map(|drain| (Arc::clone(session), drain)),
+            _ => offline::stop(server, state, session),
+        };
+        (contacts(state, initial), drain)
     });
     for contact in contacts {
         meet(server, session, &contact, &presence);
     }
-    if drains {
-        offline::start(server, session);
+    if let Some((taker, drain)) = drain {
+        offline::start(server, &taker, drain);
     }
 }
 
@@ -127,25 +131,28 @@ fn away(server: &Server, bare: &BareJid, state: &AccountState) -> Stanza {
 }
 
 /// To all available resources of an account, addressed to its bare address (RFC 6121 §4.4.3, §8.5.2.1.2).
-fn tell(server: &Server, state: &AccountState, presence: &Arc<Stanza>, bare: &BareJid) {
+fn tell(server: &Server, state: &mut AccountState, presence: &Arc<Stanza>, bare: &BareJid) {
     let to = Jid::from(bare);
-    for resource in state.available() {
-        let _ = resource.session.outbox.push(Item::to(Arc::clone(presence), to.clone()));
-        server.metrics().stanzas_delivered.up();
-    }
+    let item = |_: &Resource| Item::to(Arc::clone(presence), to.clone());
+    let told = state.queue(server.metrics(), Resource::is_available, item);
+    server.metrics().stanzas_delivered.add(told as u64);
 }
 
 /// A client says it is no longer available, but stays connected (RFC 6121 §4.5).
 pub(crate) fn unavailable(server: &Arc<Server>, session: &Arc<Session>, stanza: Stanza) {
     let presence = Arc::new(stanza);
-    let farewell = session.account.with(|state| {
+    let (farewell, drain) = session.account.with(|state| {
         let farewell = leave(server, state, session, &presence);
+        let drain = offline::stop(server, state, session);
         // the resource that says so hears it too (§4.5.2)
         if farewell.was_available {
             let _ = session.outbox.push(Item::to(Arc::clone(&presence), session.jid.clone()));
         }
-        farewell
+        (farewell, drain)
     });
+    if let Some((taker, drain)) = drain {
+        offline::start(server, &taker, drain);
+    }
     farewell.say(server, session, &presence);
 }
 

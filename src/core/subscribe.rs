@@ -268,7 +268,7 @@ fn hand(server: &Server, state: &AccountState, stanza: &Arc<Stanza>, kind: Prese
     for resource in &state.resources {
         let interested = kind != PresenceType::Subscribe && resource.interested;
         if resource.is_available() || interested {
-            let _ = resource.session.outbox.push(Item { sole: false, ..Item::new(Arc::clone(stanza)) });
+            let _ = resource.session.outbox.push(Item::new(Arc::clone(stanza)));
             server.metrics().stanzas_delivered.up();
         }
     }

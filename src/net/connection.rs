@@ -108,6 +108,8 @@ pub struct Connection {
     waiting: Option<Waiting>,
     /// What is waited for is a handshake, which owns the socket.
     is_handshaking: bool,
+    /// The session is over; what it has not written may still be on its way.
+    has_left: bool,
     /// The framer keeps input that was not looked at yet.
     has_unread: bool,
     behind: VecDeque<Behind>,
@@ -146,6 +148,7 @@ impl Connection {
             session: None,
             waiting: None,
             is_handshaking: false,
+            has_left: false,
             has_unread: false,
             behind: VecDeque::new(),
             place: Some(place),
@@ -228,7 +231,7 @@ impl Connection {
             self.waiting = None;
         }
         self.leave();
-        self.waiting.is_none() && self.behind.is_empty()
+        self.waiting.is_none() && self.behind.is_empty() && self.session.is_none()
     }
 
     fn poll_waiting(&mut self, cx: &mut Context<'_>) {
@@ -387,6 +390,9 @@ impl Connection {
                 }
                 Poll::Ready(Ok(rows)) => self.wrote(&rows),
             }
+            if self.has_left {
+                self.leave();
+            }
         }
         if self.end == Ending::Closing {
             if self.socket.poll_shutdown(cx).is_ready() {
@@ -455,14 +461,21 @@ impl Connection {
         self.socket = Socket::Gone;
     }
 
-    /// Ends the session; what it was given but did not write finds another way once the socket is gone.
+    /// Ends the session. What it was given but did not write finds another way, as soon as that is known: all is written,
+    /// or the socket is gone.
     fn leave(&mut self) {
-        let unwritten = if self.end == Ending::Gone { self.outgoing.unwritten() } else { VecDeque::new() };
+        self.has_left = true;
+        let is_gone = self.end == Ending::Gone;
+        let mut is_settled = true;
         if let Some(session) = &self.session {
-            bind::end(&self.shared.server, session, unwritten);
+            bind::leave(&self.shared.server, session);
+            if is_gone || self.outgoing.is_empty() {
+                bind::settle(&self.shared.server, session, self.outgoing.unwritten());
+            }
+            is_settled = session.outbox.is_settled();
         }
         // the commits that are still awaited wake this task through the session
-        if self.end == Ending::Gone && self.behind.is_empty() && self.waiting.is_none() {
+        if is_gone && is_settled && self.behind.is_empty() && self.waiting.is_none() {
             if let Some(session) = self.session.take() {
                 tracing::info!(jid = %session.jid, "session ended");
             }

@@ -133,7 +133,10 @@ impl Net {
 
     fn for_each_session(&self, act: impl Fn(&Outbox)) {
         self.server.accounts().for_each(|account| {
-            account.with(|state| state.resources.iter().for_each(|resource| act(&resource.session.outbox)));
+            account.with(|state| {
+                state.resources.iter().for_each(|resource| act(&resource.session.outbox));
+                state.leaving.iter().for_each(|session| act(&session.outbox));
+            });
         });
     }
 }

@@ -76,6 +76,7 @@ impl Outgoing {
 
     fn forget_written(&mut self) {
         while let Some((_, item)) = self.items.pop_front_if(|(end, _)| *end <= self.written) {
+            item.written();
             if item.row != 0 {
                 self.rows.push(item.row);
             }

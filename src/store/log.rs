@@ -36,6 +36,7 @@ const PAGE_DOWN: &str = "SELECT row, time_ms, flags, peer, stanza FROM log \
                          WHERE account = ?1 AND row > ?2 AND row < ?3 AND (flags & ?4) = ?4 \
                          ORDER BY row DESC LIMIT ?5";
 const ROWS_BEHIND: &str = "SELECT row FROM log WHERE account = ?1 AND row > ?2 ORDER BY row LIMIT ?3";
+const NEWEST: &str = "SELECT COALESCE(MAX(row), 0) FROM log WHERE account = ?1";
 const DELIVERED: &str = "SELECT delivered FROM log_account WHERE account = ?1";
 const SET_DELIVERED: &str = "INSERT INTO log_account (account, delivered, counted, kept_rows, kept_bytes) \
                              VALUES (?1, ?2, 0, 0, 0) ON CONFLICT (account) DO UPDATE \
@@ -65,6 +66,7 @@ const ALL: &[&str] = &[
     PAGE_UP,
     PAGE_DOWN,
     ROWS_BEHIND,
+    NEWEST,
     DELIVERED,
     SET_DELIVERED,
     FORGET_ROW,
@@ -214,18 +216,21 @@ pub fn offline_page(sql: &mut dyn Sql, account: i64, after_row: i64, limit: u32)
     page(sql, account, Range { after, ..Range::default() }, End::Oldest, limit)
 }
 
-/// How many rows were not delivered, up to `limit`.
+/// How many rows were not delivered, up to `limit`, and the number of the newest row, 0 if there is none.
 ///
 /// # Errors
 /// See [`StoreError`].
-pub fn offline_count(sql: &mut dyn Sql, account: i64, limit: u32) -> Result<u32, StoreError> {
+pub fn offline_count(sql: &mut dyn Sql, account: i64, limit: u32) -> Result<(u32, i64), StoreError> {
     let after = delivered(sql, account)?;
-    let mut count = 0;
-    sql.each(ROWS_BEHIND, &[account.into(), after.into(), limit.into()], &mut |_| {
-        count += 1;
+    let (mut count, mut newest) = (0, after);
+    sql.each(ROWS_BEHIND, &[account.into(), after.into(), limit.into()], &mut |row| {
+        (count, newest) = (count + 1, row.int(0)?);
         Ok(())
     })?;
-    Ok(count)
+    if count == limit {
+        newest = sql.one(NEWEST, &[account.into()], |row| row.int(0))?;
+    }
+    Ok((count, newest))
 }
 
 /// The number of the last row that counts as delivered; 0 before the first.
@@ -467,7 +472,7 @@ mod tests {
             assert_eq!(delivered(sql, ME)?, rows[1]);
             assert_eq!(texts(&offline_page(sql, ME, 0, 9)?), ["c"]);
             assert_eq!(texts(&offline_page(sql, ME, rows[2], 9)?), [""; 0]);
-            assert_eq!((offline_count(sql, ME, 9)?, offline_count(sql, ME + 1, 9)?), (1, 0));
+            assert_eq!((offline_count(sql, ME, 9)?.0, offline_count(sql, ME + 1, 9)?), (1, (0, 0)));
             assert_eq!(delivered(sql, ME + 1)?, 0, "each account has its own");
             Ok(())
         })

@@ -243,7 +243,7 @@ impl Client {
 
     /// Waits until the account was given all that waited for it.
     pub(crate) async fn drained(&self) {
-        while self.session.account.with(|state| state.log.draining.is_some()) {
+        while self.session.account.with(|state| state.log.drain.is_some()) {
             tokio::task::yield_now().await;
         }
     }

@@ -36,6 +36,12 @@ pub(super) fn held(server: &Server) -> [(&'static str, usize, usize); 5] {
                 let (stanzas, bytes) = resource.session.outbox.load();
                 queued.add(stanzas, bytes);
             }
+            for leaving in &state.leaving {
+                let (stanzas, bytes) = leaving.outbox.load();
+                queued.add(stanzas, bytes);
+            }
+            let (stanzas, bytes) = state.log.drain.as_ref().map_or((0, 0), |drain| drain.load());
+            queued.add(stanzas, bytes);
             waiting.add(
                 state.log.waiting.len(),
                 state.log.waiting.iter().map(|w| w.stanza.weight_bytes()).sum(),

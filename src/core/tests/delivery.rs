@@ -156,17 +156,18 @@ async fn what_others_were_given_too_is_not_given_again() {
 #[tokio::test]
 async fn a_replaced_session_hands_over_what_it_did_not_write() {
     let (server, romeo) = two().await;
-    let old = Client::online(&server, "juliet", "r").await;
+    let mut old = Client::online(&server, "juliet", "r").await;
     romeo.send(&chat("juliet", "m1")).await;
     let mut new = Client::bind(&server, "juliet", "r").await;
-    let end = old.session.outbox.take(0).1.unwrap();
-    assert_eq!(end.condition.unwrap().name(), "conflict");
-    old.lose();
+    old.take(usize::MAX);
+    assert_eq!(old.end.as_ref().unwrap().condition.unwrap().name(), "conflict");
     romeo.send(&chat("juliet", "m2")).await;
-    settled(&server).await;
     new.send("<presence/>").await;
+    romeo.send(&chat("juliet", "m3")).await;
+    old.lose();
+    settled(&server).await;
     new.drained().await;
-    check(&mut new, expect!["presence\nmessage m1 chat\nmessage m2 chat\n"]);
+    check(&mut new, expect!["presence\nmessage m1 chat\nmessage m2 chat\nmessage m3 chat\n"]);
 }
 
 #[tokio::test]
@@ -297,4 +298,209 @@ async fn an_account_that_is_removed_takes_nothing_and_says_so() {
         hearth_store::SqlExt::one(sql, "SELECT COUNT(*) FROM log", &[], |row| row.int(0))
     };
     assert_eq!(server.store().read(rows).await.unwrap(), 0);
+}
+
+/// So large that a few fill a session's queue.
+fn large(to: &str, id: &str) -> String {
+    let text = "x".repeat(200_000);
+    format!("<message to='{to}@{DOMAIN}' type='chat' id='{id}'><body>{text}</body></message>")
+}
+
+fn messages(lines: &str) -> Vec<String> {
+    lines
+        .lines()
+        .filter_map(|line| line.strip_prefix("message "))
+        .map(|line| line.replace(" chat", ""))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_session_that_reads_the_log_slowly_delays_nobody_else() {
+    let (server, romeo) = two().await;
+    for n in 0..20 {
+        romeo.send(&large("juliet", &format!("m{n}"))).await;
+    }
+    let mut slow = Client::online(&server, "juliet", "slow").await;
+    assert_eq!(slow.next().await, "message m0 chat");
+    let mut quick = Client::online(&server, "juliet", "quick").await;
+    quick.rest();
+    for text in ["new1", "new2"] {
+        romeo.send(&chat("juliet", text)).await;
+    }
+    assert_eq!(
+        (quick.next().await.as_str(), quick.next().await.as_str()),
+        ("message new1 chat", "message new2 chat")
+    );
+    let mut given = Vec::new();
+    while given.last().is_none_or(|last| last != "new2") {
+        given.extend(messages(&slow.next().await));
+    }
+    let expected: Vec<String> =
+        (1..20).map(|n| format!("m{n}")).chain(["new1".to_owned(), "new2".to_owned()]).collect();
+    assert_eq!(given, expected, "the slow one has all of it, in order");
+    slow.drained().await;
+    slow.lose();
+    quick.lose();
+    settled(&server).await;
+    let mut later = Client::online(&server, "juliet", "later").await;
+    later.drained().await;
+    check(&mut later, expect![""]);
+}
+
+#[tokio::test]
+async fn what_has_no_row_does_not_overtake_the_log() {
+    let (server, romeo) = two().await;
+    for n in 0..20 {
+        romeo.send(&large("juliet", &format!("m{n}"))).await;
+    }
+    let mut juliet = Client::online(&server, "juliet", "r").await;
+    assert_eq!(juliet.next().await, "message m0 chat");
+    let fleeting =
+        |id: &str| format!("<message to='juliet@{DOMAIN}' id='{id}'><x xmlns='{FLEETING}'/></message>");
+    romeo.send(&fleeting("f1")).await;
+    romeo.send(&chat("juliet", "m20")).await;
+    romeo.send(&fleeting("f2")).await;
+    romeo.send(&format!("<presence to='juliet@{DOMAIN}' id='p'/>")).await;
+    romeo.send(&format!("<iq type='get' id='q' to='juliet@{DOMAIN}/r'><x xmlns='urn:x'/></iq>")).await;
+    let mut given = String::new();
+    while !given.ends_with("presence p\n") {
+        given += &juliet.next().await;
+        given.push('\n');
+    }
+    let (_, end) = given.split_once("message m19 chat\n").unwrap();
+    expect!["message f1\nmessage m20 chat\nmessage f2\npresence p\n"].assert_eq(end);
+}
+
+#[tokio::test]
+async fn what_comes_while_a_full_queue_ends_its_session_comes_behind_the_queue() {
+    let (server, mut romeo) = two().await;
+    let mut juliet = Client::online(&server, "juliet", "r").await;
+    juliet.take(usize::MAX);
+    let mut sent = 0;
+    while !juliet.session.outbox.is_ending() {
+        romeo.send(&large("juliet", &format!("m{sent}"))).await;
+        sent += 1;
+    }
+    for _ in 0..3 {
+        romeo.send(&chat("juliet", &format!("m{sent}"))).await;
+        sent += 1;
+    }
+    let mut other = Client::online(&server, "juliet", "other").await;
+    other.rest();
+    romeo.send(&chat("juliet", &format!("m{sent}"))).await;
+    check(&mut other, expect![""]);
+    check(&mut romeo, expect![""]);
+    // the first is on its way through the socket when it is lost
+    juliet.take(1);
+    assert_eq!(juliet.next().await, "message m0 chat");
+    juliet.take(300_000);
+    juliet.lose();
+    settled(&server).await;
+    let mut given = Vec::new();
+    while given.len() < sent {
+        given.extend(messages(&other.next().await));
+    }
+    let expected: Vec<String> = (1..=sent).map(|n| format!("m{n}")).collect();
+    assert_eq!(given, expected);
+}
+
+#[tokio::test]
+async fn what_is_not_known_to_be_written_when_a_stream_closes_comes_before_what_is_newer() {
+    let (server, romeo) = two().await;
+    let mut juliet = Client::online(&server, "juliet", "r").await;
+    romeo.send(&chat("juliet", "m1")).await;
+    juliet.take(usize::MAX);
+    juliet.leave();
+    romeo.send(&chat("juliet", "m2")).await;
+    juliet.lose();
+    settled(&server).await;
+    let mut juliet = Client::online(&server, "juliet", "r").await;
+    juliet.drained().await;
+    check(
+        &mut juliet,
+        expect![[r#"
+        message m1 chat
+        message m2 chat
+    "#]],
+    );
+}
+
+#[tokio::test]
+async fn what_all_sessions_lost_waits_in_the_log() {
+    let (server, romeo) = two().await;
+    let mut first = Client::online(&server, "juliet", "first").await;
+    let mut second = Client::online(&server, "juliet", "second").await;
+    first.rest();
+    second.rest();
+    for text in ["m1", "m2"] {
+        romeo.send(&chat("juliet", text)).await;
+    }
+    second.take(1);
+    assert_eq!(second.next().await, "message m1 chat");
+    second.lose();
+    first.lose();
+    settled(&server).await;
+    let mut juliet = Client::online(&server, "juliet", "r").await;
+    juliet.drained().await;
+    check(
+        &mut juliet,
+        expect![[r#"
+        message m2 chat
+    "#]],
+    );
+}
+
+#[tokio::test]
+async fn what_was_not_written_waits_for_room_in_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let options =
+        Options { create: true, queue_jobs_max: 1, reserve_wait_ms_max: 20, ..Options::new(dir.path()) };
+    let server = server_on(Store::open(&options, &MIGRATIONS).unwrap()).await;
+    accounts(&server, &["romeo", "juliet"]).await;
+    let mut romeo = Client::bind(&server, "romeo", "r").await;
+    let juliet = Client::online(&server, "juliet", "r").await;
+    for text in ["m1", "m2", "m3"] {
+        romeo.send(&chat("juliet", text)).await;
+    }
+    let held = hold(&server);
+    let session = juliet.session.clone();
+    juliet.lose();
+    assert!(!session.outbox.is_settled());
+    romeo.send(&chat("juliet", "m4")).await;
+    drop(held);
+    while !session.outbox.is_settled() {
+        tokio::task::yield_now().await;
+    }
+    settled(&server).await;
+    let mut juliet = Client::online(&server, "juliet", "r").await;
+    juliet.drained().await;
+    check(
+        &mut juliet,
+        expect![[r#"
+            message m1 chat
+            message m2 chat
+            message m3 chat
+            message m4 chat
+        "#]],
+    );
+    check(&mut romeo, expect![""]);
+    server.store().close().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_goes_away_in_mid_drain_leaves_the_rest_to_another() {
+    let (server, romeo) = two().await;
+    for n in 0..20 {
+        romeo.send(&large("juliet", &format!("m{n}"))).await;
+    }
+    let mut first = Client::online(&server, "juliet", "first").await;
+    assert_eq!(first.next().await, "message m0 chat");
+    let mut second = Client::online(&server, "juliet", "second").await;
+    first.send("<presence type='unavailable'/>").await;
+    let mut given = messages(&first.rest());
+    while given.last().is_none_or(|last| last != "m19") {
+        given.extend(messages(&second.next().await));
+    }
+    let expected: Vec<String> = (1..20).map(|n| format!("m{n}")).collect();
+    assert_eq!(given, expected);
 }

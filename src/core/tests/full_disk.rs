@@ -99,7 +99,7 @@ async fn a_full_disk_passes_by() {
     juliet.drained().await;
     assert_eq!(juliet.rest(), "");
     // what was delivered is forgotten: there is room again
-    while server.store().read(|sql| hearth_store::log::offline_count(sql, 2, 1)).await.unwrap() > 0 {
+    while server.store().read(|sql| hearth_store::log::offline_count(sql, 2, 1)).await.unwrap().0 > 0 {
         tokio::task::yield_now().await;
     }
     juliet.lose();

@@ -1,5 +1,6 @@
 //! Many senders at once to an account whose only client comes, reads a little, and is lost: whatever the interleaving,
-//! each message is written once, and those of one sender in their order (RFC 6120 §10.1).
+//! each message is written once, and those of one sender in their order (RFC 6120 §10.1). Among them are some that are not
+//! kept for later: they may be refused, but never overtake.
 
 #![allow(clippy::unwrap_used, reason = "a test ends here")]
 
@@ -7,18 +8,40 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Client, Dice, accounts, chat, server};
+use common::{Client, Dice, FLEETING, accounts, chat, server};
 use hearth_core::server::Server;
 
 const SENDERS: usize = 8;
 const MESSAGES: usize = 60;
+/// Every so many messages is one that is not kept.
+const FLEETING_EVERY: usize = 5;
+
+fn is_kept(n: usize) -> bool {
+    !n.is_multiple_of(FLEETING_EVERY)
+}
+
+/// How many are to arrive.
+fn kept() -> usize {
+    SENDERS * (0..MESSAGES).filter(|n| is_kept(*n)).count()
+}
+
+fn message(id: &str, n: usize) -> String {
+    let fleeting = format!("<x xmlns='{FLEETING}'/></message>");
+    if is_kept(n) { chat("juliet", id) } else { chat("juliet", id).replace("</message>", &fleeting) }
+}
+
+/// The senders' numbers in what was given: whose, and which.
+fn numbers(line: &str) -> Option<(usize, usize)> {
+    let (sender, n) = line.strip_prefix("message s")?.strip_suffix(" chat")?.split_once('-')?;
+    Some((sender.parse().ok()?, n.parse().ok()?))
+}
 
 /// Sends everything, now and then without waiting for what was stored.
 async fn sender(server: Arc<Server>, number: usize, mut dice: Dice) {
     let client = Client::bind(&server, &format!("s{number}"), "r").await;
     let mut behind = Vec::new();
     for n in 0..MESSAGES {
-        behind.extend(client.send_and_go_on(&chat("juliet", &format!("s{number}-{n}"))).await);
+        behind.extend(client.send_and_go_on(&message(&format!("s{number}-{n}"), n)).await);
         for _ in 0..dice.below(4) {
             tokio::task::yield_now().await;
         }
@@ -43,7 +66,7 @@ async fn life(server: &Arc<Server>, dice: &mut Dice, given: &mut Vec<String>) {
     let mut juliet = Client::online(server, "juliet", "r").await;
     let patience = dice.below(120);
     for _ in 0..patience {
-        if given.len() == SENDERS * MESSAGES {
+        if count_kept(given) == kept() {
             break;
         }
         given.push(juliet.next().await);
@@ -67,7 +90,7 @@ async fn check(seed: u64) {
         .map(|number| tokio::spawn(sender(server.clone(), number, Dice::new(seed * 100 + number as u64))))
         .collect();
     let (mut dice, mut given) = (Dice::new(seed), Vec::new());
-    while given.len() < SENDERS * MESSAGES {
+    while count_kept(&given) < kept() {
         life(&server, &mut dice, &mut given).await;
     }
     for sender in senders {
@@ -77,11 +100,19 @@ async fn check(seed: u64) {
     last.drained().await;
     assert_eq!(last.rest(), "", "seed {seed}: something was given twice");
     for number in 0..SENDERS {
-        let of_sender = format!("message s{number}-");
-        let got: Vec<&String> = given.iter().filter(|line| line.starts_with(&of_sender)).collect();
-        let expected: Vec<String> = (0..MESSAGES).map(|n| format!("message s{number}-{n} chat")).collect();
-        assert!(got.iter().eq(&expected.iter().collect::<Vec<_>>()), "seed {seed}: {got:#?}");
+        let of_sender = given.iter().filter_map(|line| numbers(line)).filter(|(sender, _)| *sender == number);
+        let got: Vec<usize> = of_sender.map(|(_, n)| n).collect();
+        assert!(got.is_sorted_by(|a, b| a < b), "seed {seed}, sender {number}: {got:?}");
+        let kept = (0..MESSAGES).filter(|n| is_kept(*n));
+        assert!(
+            got.iter().copied().filter(|n| is_kept(*n)).eq(kept),
+            "seed {seed}, sender {number}: {got:?}"
+        );
     }
+}
+
+fn count_kept(given: &[String]) -> usize {
+    given.iter().filter_map(|line| numbers(line)).filter(|(_, n)| is_kept(*n)).count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -13,7 +13,7 @@ use hearth_core::bind::{self, BindRequest};
 use hearth_core::clock::ManualClock;
 use hearth_core::host::{HostConfig, Hosts};
 use hearth_core::module::{Module, Registrar, SetupError};
-use hearth_core::outbox::Item;
+use hearth_core::outbox::{End, Item};
 use hearth_core::plan::Plan;
 use hearth_core::router::Flow;
 use hearth_core::sasl::{Credentials, ITERATIONS_MIN, Identity, Password};
@@ -91,6 +91,8 @@ pub struct Client {
     pub session: Arc<Session>,
     /// Taken from the queue and not written: what a connection has in its buffer.
     buffer: VecDeque<Item>,
+    /// The word to end, once it was taken.
+    pub end: Option<End>,
 }
 
 impl Client {
@@ -108,7 +110,7 @@ impl Client {
         let (host, resource) = (server.hosts().first().clone(), Some(resource.to_owned()));
         let request = BindRequest { identity, host, resource, connected, lang: None };
         let session = bind::bind(server, request).await?;
-        Ok(Self { server: server.clone(), session, buffer: VecDeque::new() })
+        Ok(Self { server: server.clone(), session, buffer: VecDeque::new(), end: None })
     }
 
     /// A session that has said it is available, and has read that it is.
@@ -150,7 +152,9 @@ impl Client {
 
     /// Takes up to so many bytes into the buffer.
     pub fn take(&mut self, bytes_max: usize) {
-        self.buffer.extend(self.session.outbox.take(bytes_max).0);
+        let (items, end) = self.session.outbox.take(bytes_max);
+        self.buffer.extend(items);
+        self.end = self.end.take().or(end);
     }
 
     /// Writes the next stanza of the buffer.
@@ -158,6 +162,7 @@ impl Client {
         let item = self.buffer.pop_front()?;
         let mut text = String::new();
         item.stanza.write(&mut text, item.to.as_ref(), None);
+        item.written();
         if item.row > 0 {
             offline::delivered(&self.server, &self.session, &[item.row]);
         }
@@ -193,10 +198,14 @@ impl Client {
 
     /// Waits until the account has been given all that waited for it.
     pub async fn drained(&self) {
-        while self.session.account.with(|state| state.log.draining.is_some() || !state.log.waiting.is_empty())
-        {
+        while self.session.account.with(|state| state.log.drain.is_some() || !state.log.waiting.is_empty()) {
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Our side of the stream is closed, but what is in the buffer is still to be written.
+    pub fn leave(&self) {
+        bind::leave(&self.server, &self.session);
     }
 
     /// The connection is gone: what is in its buffer was not written.
