@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hearth_wire::{BareJid, Jid, StanzaCondition, StanzaError, StreamCondition};
 
 use crate::account::{Account, AccountState, Resource};
+use crate::ended::Ended;
 use crate::error::Internal;
 use crate::event::Event;
 use crate::host::Host;
@@ -77,7 +78,7 @@ pub async fn bind(server: &Arc<Server>, request: BindRequest) -> Result<Arc<Sess
     if let Some(old) = replaced {
         end(server, &old, VecDeque::new());
         let text = Some("another client took this resource".to_owned());
-        old.outbox.end(End { condition: Some(StreamCondition::Conflict), text });
+        old.outbox.end(End { condition: Some(StreamCondition::Conflict), text, why: Ended::Replaced });
     }
     server.metrics().logins.up();
     server.tell(&Event::SessionBound(&session));

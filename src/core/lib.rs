@@ -13,6 +13,7 @@ pub mod control;
 mod delivery;
 pub mod disco;
 mod dispatch;
+pub mod ended;
 pub mod error;
 pub mod event;
 pub mod host;

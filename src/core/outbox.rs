@@ -8,6 +8,7 @@ use atomic_waker::AtomicWaker;
 use hearth_wire::{Jid, Stanza, StreamCondition};
 use parking_lot::Mutex;
 
+use crate::ended::Ended;
 use crate::limits::SESSION_QUEUE_BYTES_MAX;
 
 /// One stanza to be written. Shared by all its recipients; only the address differs.
@@ -43,6 +44,8 @@ pub struct End {
     pub condition: Option<StreamCondition>,
     /// Its text for people.
     pub text: Option<String>,
+    /// What the end of its connection is counted as.
+    pub why: Ended,
 }
 
 /// Why a stanza could not be queued.
@@ -86,6 +89,7 @@ impl Outbox {
             queue.end = Some(End {
                 condition: Some(StreamCondition::ResourceConstraint),
                 text: Some("too much is waiting to be read".to_owned()),
+                why: Ended::SlowReader,
             });
             drop(queue);
             self.task.wake();

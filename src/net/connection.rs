@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use hearth_core::bind;
+use hearth_core::ended::Ended;
 use hearth_core::limits::{DEPTH_MAX, PRE_AUTH_ELEMENTS_MAX, PRE_AUTH_STANZA_BYTES_MAX, SESSION_COMMITS_MAX};
 use hearth_core::offline;
 use hearth_core::outbox::End;
@@ -34,7 +35,7 @@ use tokio::time::{Instant, Sleep};
 
 use self::deadlines::{Clock, seconds};
 use crate::closing::{Closing, Counted};
-use crate::gate::{Gate, Place};
+use crate::gate::{Attempt, Gate, Place};
 use crate::outgoing::{Outgoing, RENDER_BYTES_MAX};
 use crate::socket::Socket;
 use crate::tls::{AcceptError, Secured, TlsHosts, TlsStream, Use};
@@ -76,13 +77,16 @@ enum Resume {
     /// The handshake is over.
     Secured(Box<Handshake>),
     /// A resource is bound, or not.
-    Bound(Result<Arc<Session>, StanzaError>),
+    Bound(Bound),
     /// A stanza was dealt with.
     Done,
 }
 
 /// What a handshake comes to.
 type Handshake = Result<(TlsStream<TcpStream>, Secured), AcceptError>;
+
+/// What binding comes to; with the place of a guest.
+type Bound = Result<(Arc<Session>, Option<Place>), StanzaError>;
 
 type Waiting = Pin<Box<dyn Future<Output = Resume> + Send>>;
 
@@ -112,6 +116,8 @@ pub struct Connection {
     has_unread: bool,
     behind: VecDeque<Behind>,
     place: Option<Place>,
+    /// The account that the client is trying to log in to.
+    attempt: Option<Attempt>,
     counted: Option<Counted>,
     identity: Option<Identity>,
     mechanism: &'static str,
@@ -119,6 +125,8 @@ pub struct Connection {
     timer: Pin<Box<Sleep>>,
     clock: Clock,
     end: Ending,
+    /// The first cause of the end, once there is one.
+    why: Option<Ended>,
     span: tracing::Span,
 }
 
@@ -149,6 +157,7 @@ impl Connection {
             has_unread: false,
             behind: VecDeque::new(),
             place: Some(place),
+            attempt: None,
             counted: None,
             identity: None,
             mechanism: "",
@@ -156,6 +165,7 @@ impl Connection {
             timer: Box::pin(tokio::time::sleep_until(now + seconds(login_s))),
             clock: Clock { began: now, heard: now, amid: None, asked: None, closing: None },
             end: Ending::No,
+            why: None,
             span,
             shared,
         };
@@ -187,6 +197,7 @@ impl Connection {
         if let Some(session) = &self.session {
             session.outbox.register(cx.waker());
             if self.shared.closing.is_forced() {
+                self.note_end(Ended::Shutdown);
                 self.end = Ending::Gone;
             }
         }
@@ -346,7 +357,8 @@ impl Connection {
         let honest =
             stanza.from.as_ref().is_none_or(|from| *from == session.jid || is_bare_of(from, session));
         if !honest {
-            let end = End { condition: Some(StreamCondition::InvalidFrom), text: None };
+            let condition = Some(StreamCondition::InvalidFrom);
+            let end = End { condition, text: None, why: Ended::StreamError };
             return self.input(Input::End(end));
         }
         let span = tracing::debug_span!("stanza", kind = stanza.kind.name(), id = stanza.id.as_deref());
@@ -433,8 +445,17 @@ impl Connection {
 
     // === the end ===
 
+    /// Notes why the connection ends. Only the first word counts.
+    fn note_end(&mut self, why: Ended) {
+        self.why.get_or_insert(why);
+    }
+
     /// Our end tag; the session is over with it.
     fn close(&mut self) {
+        if !self.machine.is_closed() {
+            // we close first, and without an error: that is the answer to a `<starttls/>` that cannot be (§5.4.2.2)
+            self.note_end(Ended::StarttlsRefused);
+        }
         // what was asked before the end is answered before the end (RFC 6120 §4.4)
         if let Some(session) = &self.session {
             session.outbox.take(usize::MAX).0.into_iter().for_each(|item| self.outgoing.push(item));
@@ -448,6 +469,12 @@ impl Connection {
 
     /// The connection broke or the client went without a word.
     fn lost(&mut self, error: Option<io::Error>) {
+        self.note_end(match &error {
+            // TLS says so where its own end is missing
+            Some(error) if error.kind() != io::ErrorKind::UnexpectedEof => Ended::Reset,
+            _ if self.identity.is_some() || self.machine.has_opened() => Ended::EndOfFile,
+            _ => Ended::NoStream,
+        });
         if let Some(error) = error {
             tracing::debug!(%error, "connection lost");
         }
@@ -469,6 +496,14 @@ impl Connection {
             self.place = None;
             self.socket = Socket::Gone;
         }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // no cause: its task was dropped with the runtime, or broke
+        let why = self.why.unwrap_or(Ended::Internal);
+        self.shared.server.metrics().connection_ended(why);
     }
 }
 

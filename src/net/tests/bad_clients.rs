@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hearth_core::clock::SystemClock;
+use hearth_core::ended::Ended;
 use hearth_core::host::{HostConfig, Hosts};
 use hearth_core::limits::{Limits, SESSION_QUEUE_BYTES_MAX};
 use hearth_core::plan::Plan;
@@ -187,7 +188,11 @@ async fn who_does_not_log_in_or_finish_a_stanza_in_time_is_told() {
 
 #[tokio::test]
 async fn too_many_before_login_from_one_address_are_not_served() {
-    let limits = Limits { connections_before_login_per_address_max: 2, ..Limits::default() };
+    let limits = Limits {
+        connections_before_login_per_address_max: 2,
+        loopback_unlimited: false,
+        ..Limits::default()
+    };
     let scene = Scene::new(StartTls::Off, limits).await;
     let (mut first, mut second) = (scene.connect().await, scene.connect().await);
     for client in [&mut first, &mut second] {
@@ -195,7 +200,7 @@ async fn too_many_before_login_from_one_address_are_not_served() {
         client.until("</stream:features>").await;
     }
     assert_eq!(scene.connect().await.until_end().await, "");
-    assert_eq!(scene.server.metrics().connections_refused.value(), 1);
+    assert_eq!(scene.server.metrics().ended(Ended::RefusedAddress), 1);
     first.send(&[ANONYMOUS, OPEN, BIND].concat()).await;
     first.until("</iq>").await;
     let mut next = scene.connect().await;
