@@ -212,7 +212,7 @@ fn hand(
             let sole = state.resources.iter().filter(chosen).count() == 1;
             let copies = state.resources.iter().filter(chosen).filter(|resource| {
                 let item = Item { stanza: Arc::clone(stanza), to: None, row, sole };
-                resource.session.outbox.push(item).inspect_err(|_| metrics.slow_readers.up()).is_ok()
+                resource.session.outbox.push(item).inspect_err(|why| metrics.rejected(*why)).is_ok()
             });
             match copies.count() {
                 0 if matches!(choice, Choice::Available) => Verdict::Drop(metrics.dropped_presence.clone()),
@@ -240,7 +240,8 @@ fn must_hide(account: &Account, state: &AccountState, stanza: &Stanza) -> bool {
     !directed && !state.shares_presence_with(account.jid.as_str(), from.bare_str())
 }
 
-fn ignored(server: &Server, kind: Kind) -> Counter {
+/// What a stanza that nobody can take is counted as.
+pub(crate) fn ignored(server: &Server, kind: Kind) -> Counter {
     let metrics = server.metrics();
     match kind {
         kind if kind.is_error() => metrics.dropped_error.clone(),
@@ -434,7 +435,9 @@ fn failed() -> StanzaError {
 pub(crate) fn hand_out(server: &Arc<Server>, account: &Arc<Account>, stanza: &Arc<Stanza>) {
     account.with(|state| {
         let choice = choice(state, stanza);
-        finish(server, hand(server, account, state, stanza, choice, 0));
+        if let Delivery::Bounce(_) = finish(server, hand(server, account, state, stanza, choice, 0)) {
+            ignored(server, stanza.kind).up();
+        }
     });
 }
 
@@ -447,8 +450,13 @@ pub(crate) fn reroute(
 ) -> Vec<(Arc<Stanza>, StanzaError)> {
     let mut refused = Vec::new();
     for item in items {
-        // what has a row is safe in the log; what others got too has arrived; presence and iq die with the session
-        if item.row != 0 || !item.sole || item.to.is_some() {
+        // what has a row is safe in the log; what others got too has arrived
+        if item.row != 0 || (!item.sole && item.to.is_none()) {
+            continue;
+        }
+        // copies, presence and answers die with the session
+        if item.to.is_some() {
+            server.metrics().dropped_session.up();
             continue;
         }
         let error = match item.stanza.kind {
@@ -460,7 +468,10 @@ pub(crate) fn reroute(
             Kind::Iq(hearth_wire::IqType::Get | hearth_wire::IqType::Set) => {
                 StanzaError::new(StanzaCondition::ServiceUnavailable)
             }
-            Kind::Iq(_) | Kind::Presence(_) => continue,
+            Kind::Iq(_) | Kind::Presence(_) => {
+                server.metrics().dropped_session.up();
+                continue;
+            }
         };
         refused.push((item.stanza, error));
     }

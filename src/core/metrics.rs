@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hearth_wire::StreamCondition;
 
 use crate::ended::Ended;
+use crate::outbox::Rejected;
 
 /// A number that only grows.
 #[derive(Debug, Clone, Default)]
@@ -102,7 +103,7 @@ counters! {
     stanzas_bounced = "stanzas_bounced_total",
     /// Messages kept for an account that was away.
     messages_stored = "messages_stored_total",
-    /// Sessions ended because their client did not read.
+    /// Sessions told to end because their client did not read.
     slow_readers = "slow_readers_total",
     /// Stanzas dropped: error to nobody who could take it (RFC 6121 §8.5).
     dropped_error = "stanzas_dropped_total" { "reason": "error" },
@@ -112,6 +113,8 @@ counters! {
     dropped_presence = "stanzas_dropped_total" { "reason": "presence" },
     /// Stanzas dropped: an iq answer nobody waits for (RFC 6120 §8.2.3, RFC 6121 §8.5).
     dropped_answer = "stanzas_dropped_total" { "reason": "answer" },
+    /// Stanzas dropped: for a session alone that has ended or does not read (RFC 6120 §4.9.1.1, RFC 6121 §8.5.3.2).
+    dropped_session = "stanzas_dropped_total" { "reason": "session" },
 }
 
 impl Metrics {
@@ -133,6 +136,14 @@ impl Metrics {
     /// How many streams got this error.
     pub fn stream_errors(&self, condition: StreamCondition) -> u64 {
         self.stream_errors.0[condition as usize].value()
+    }
+
+    /// A session's queue did not take a stanza. A session becomes full once, and is ending from then on.
+    pub fn rejected(&self, why: Rejected) {
+        match why {
+            Rejected::Full => self.slow_readers.up(),
+            Rejected::Closed => {}
+        }
     }
 
     /// How many connections are open now.

@@ -177,7 +177,7 @@ fn give(server: &Server, session: &Session, item: Item) -> Given {
         if state.log.owed.has(row) {
             return Given::Known;
         }
-        if session.outbox.push(item).is_err() {
+        if session.outbox.push(item).inspect_err(|why| server.metrics().rejected(*why)).is_err() {
             return Given::Refused;
         }
         state.log.owed.give(row);

@@ -166,10 +166,7 @@ impl Server {
         session: &Session,
         answer: Stanza,
     ) -> Result<(), AccountError> {
-        let send = || {
-            // who has gone does not need the answer
-            let _ = session.send(answer);
-        };
+        let send = || session.send(answer, self.metrics());
         self.remove(&session.account.jid, send).await
     }
 

@@ -181,7 +181,7 @@ impl Server {
             Kind::Presence(PresenceType::Probe) => {
                 let answer = stanza.reply(Kind::Presence(PresenceType::Unsubscribed), Payload::empty());
                 let from = answer.from.as_ref().map(|from| Jid::from(from.to_bare()));
-                let _ = session.send(Stanza { from, ..answer });
+                session.send(Stanza { from, ..answer }, self.metrics());
             }
             Kind::Presence(_) => self.metrics().dropped_presence.up(),
             Kind::Iq(IqType::Get | IqType::Set)
@@ -322,8 +322,7 @@ impl Server {
                 bounced.from = Some(Jid::from(&session.account.jid));
             }
             self.metrics().stanzas_bounced.up();
-            // an error: who does not read or has gone has lost nothing it was promised
-            let _ = session.send(bounced);
+            session.send(bounced, self.metrics());
         }
     }
 
@@ -338,7 +337,7 @@ impl Server {
     /// no session that could take it. Never stores, never answers.
     pub fn send_local(self: &Arc<Self>, stanza: Stanza) {
         let Some(account) = stanza.to.as_ref().and_then(|to| self.accounts().loaded(to.bare_str())) else {
-            return;
+            return message::ignored(self, stanza.kind).up();
         };
         message::hand_out(self, &account, &Arc::new(stanza));
     }

@@ -121,8 +121,7 @@ impl Connection {
 
     pub(super) fn ask_for_life(&mut self) {
         if let (Some(keepalive), Some(session)) = (self.server().plan().keepalive(), &self.session) {
-            // a full queue ends the session anyway
-            let _ = session.send((keepalive.ask)(session));
+            session.send((keepalive.ask)(session), self.server().metrics());
         }
         self.clock.asked = Some(Instant::now());
     }
