@@ -143,7 +143,7 @@ pub fn end(server: &Arc<Server>, session: &Arc<Session>, mut unwritten: VecDeque
     if let Some(next) = next {
         offline::start(server, &next);
     }
-    refused.iter().for_each(|(stanza, error)| server.bounce(stanza, error));
+    server.bounce_all(&refused);
     if !was_bound {
         return;
     }

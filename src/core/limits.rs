@@ -29,6 +29,9 @@ pub const PRESENCE_BYTES_MAX: usize = 32 * 1024;
 pub const BIND_ATTEMPTS_MAX: u8 = 10;
 /// A client that cannot keep up may not hold our memory: its queue ends here, and so does its session.
 pub const SESSION_QUEUE_BYTES_MAX: usize = 2 << 20;
+/// Content of stanzas that come back to their senders all at once; if it is more, they come back without it. Otherwise the
+/// end of one session that did not read could fill the queues of those who wrote to it, and end them too.
+pub const BOUNCED_CONTENT_BYTES_MAX: usize = SESSION_QUEUE_BYTES_MAX / 8;
 /// Stanzas of one session that are stored but not yet committed: the read window of its stream.
 pub const SESSION_COMMITS_MAX: usize = 256;
 /// Stanzas of one account that wait for a commit, from all senders together.

@@ -389,9 +389,7 @@ pub(crate) fn release(server: &Arc<Server>, account: &Arc<Account>) {
     if let Some(taker) = taker {
         offline::start(server, &taker);
     }
-    for (stanza, error) in refused {
-        server.bounce(&stanza, &error);
-    }
+    server.bounce_all(&refused);
 }
 
 /// With a stamp if it was kept because nobody was there: somebody may have come between then and its commit.

@@ -153,6 +153,11 @@ impl Outbox {
         queue.sealed || queue.end.is_some()
     }
 
+    /// Why the session was told to end, if it was.
+    pub fn why_ending(&self) -> Option<Ended> {
+        self.queue.lock().end.as_ref().map(|end| end.why)
+    }
+
     /// Takes nothing in any more, and gives back what was not taken out. The word to end still reaches the connection.
     pub fn seal(&self) -> VecDeque<Item> {
         let mut queue = self.queue.lock();

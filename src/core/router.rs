@@ -11,7 +11,7 @@ use crate::accounts::Known;
 use crate::dispatch;
 use crate::host::Host;
 use crate::iq::{BoxFuture, Entity};
-use crate::limits::PRESENCE_BYTES_MAX;
+use crate::limits::{BOUNCED_CONTENT_BYTES_MAX, PRESENCE_BYTES_MAX};
 use crate::message::{self, Delivery};
 use crate::pending::{Pending, RowState};
 use crate::presence;
@@ -331,6 +331,19 @@ impl Server {
         let Some(bounced) = stanza.bounce(error) else { return };
         self.metrics().stanzas_bounced.up();
         self.send_local(bounced);
+    }
+
+    /// Sends errors for what nobody could be given, all at once: with the content only if that is little (RFC 6120
+    /// §8.3.1 leaves it to us), so that their senders' queues can hold them.
+    pub(crate) fn bounce_all(self: &Arc<Self>, refused: &[(Arc<Stanza>, StanzaError)]) {
+        let bytes: usize = refused.iter().map(|(stanza, _)| stanza.weight_bytes()).sum();
+        for (stanza, error) in refused {
+            if bytes <= BOUNCED_CONTENT_BYTES_MAX {
+                self.bounce(stanza, error);
+            } else {
+                self.bounce(&Stanza { payload: Arc::new(Payload::empty()), ..Stanza::clone(stanza) }, error);
+            }
+        }
     }
 
     /// Delivers a stanza of the server's own (an error, a presence) to a local account, if it is loaded: who is not has

@@ -412,8 +412,13 @@ impl Connection {
 
     /// A session that was told to end cannot be told so by a client that does not read: it gets the time of a close.
     fn end_stalled(&mut self) {
-        let ending = self.session.as_ref().is_some_and(|session| session.outbox.is_ending());
-        if ending && self.clock.closing.is_none() {
+        let Some(session) = self.session.as_ref().filter(|session| session.outbox.is_ending()) else {
+            return;
+        };
+        if self.clock.closing.is_none() {
+            if let Some(why) = session.outbox.why_ending() {
+                self.note_end(why);
+            }
             let now = Instant::now();
             self.clock.closing = Some(now);
             self.arm(now + seconds(self.server().settings().limits.close_s_max));
