@@ -1,3 +1,5 @@
+//! The budgets one by one, with a clock that is handed in.
+
 use super::*;
 
 fn ip(address: &str) -> IpAddr {
