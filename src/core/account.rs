@@ -168,10 +168,7 @@ impl AccountState {
                 Some(drain) => drain.hold(item).then_some(()).ok_or_else(|| outbox.overflow()),
                 None => outbox.push(item),
             };
-            if queued == Err(Rejected::Full) {
-                metrics.slow_readers.up();
-            }
-            queued.is_ok()
+            queued.inspect_err(|why| metrics.rejected(*why)).is_ok()
         });
         taken.count()
     }

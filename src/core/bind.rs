@@ -8,6 +8,7 @@ use hearth_wire::{BareJid, Jid, Stanza, StanzaCondition, StanzaError, StreamCond
 
 use crate::account::{Account, AccountState, Resource};
 use crate::drain::DrainId;
+use crate::ended::Ended;
 use crate::error::Internal;
 use crate::event::Event;
 use crate::host::Host;
@@ -80,7 +81,7 @@ pub async fn bind(server: &Arc<Server>, request: BindRequest) -> Result<Arc<Sess
     if let Some(old) = replaced {
         leave(server, &old);
         let text = Some("another client took this resource".to_owned());
-        old.outbox.end(End { condition: Some(StreamCondition::Conflict), text });
+        old.outbox.end(End { condition: Some(StreamCondition::Conflict), text, why: Ended::Replaced });
     }
     server.metrics().logins.up();
     server.tell(&Event::SessionBound(&session));
@@ -205,7 +206,7 @@ impl Rerouted {
         if let Some((taker, drain)) = self.drain {
             offline::start(server, &taker, drain);
         }
-        self.refused.iter().for_each(|(stanza, error)| server.bounce(stanza, error));
+        server.bounce_all(&self.refused);
         if self.is_settled {
             session.outbox.settle();
         }

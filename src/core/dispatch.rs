@@ -50,8 +50,7 @@ pub(crate) fn ask(server: &Arc<Server>, session: &Arc<Session>, asked: Asked, st
     let (server, session) = (Arc::clone(server), Arc::clone(session));
     Flow::Block(Box::pin(async move {
         match answer.await {
-            // who has gone does not need the answer
-            Ok(Reply::Result(payload)) => drop(session.send(call.result(payload))),
+            Ok(Reply::Result(payload)) => session.send(call.result(payload), server.metrics()),
             Ok(Reply::Sent) => {}
             Err(error) => server.refuse(&session, &stanza, &error),
         }

@@ -7,6 +7,7 @@ use hearth_wire::{BareJid, IqType, Jid, Kind, Payload, Stanza, StanzaCondition, 
 use crate::error::Internal;
 use crate::iq::{Entity, IqCall, IqResult, Reply, Verb};
 use crate::limits::Limits;
+use crate::metrics::Metrics;
 use crate::module::{Module, Registrar, SetupError};
 use crate::outbox::Item;
 use crate::roster::{self, Roster, RosterItem};
@@ -82,8 +83,9 @@ async fn roster_get(call: IqCall) -> IqResult {
             }
             _ => (state.roster.query(), Vec::new()),
         };
-        let _ = session.send(call.result(result));
-        pushes.into_iter().for_each(|push| send_push(session, push));
+        let metrics = call.server.metrics();
+        session.send(call.result(result), metrics);
+        pushes.into_iter().for_each(|push| send_push(session, push, metrics));
         Ok(Reply::Sent)
     })
 }
@@ -99,10 +101,10 @@ fn interim(roster: &Roster, since: i64, gone: Vec<(BareJid, i64)>) -> Vec<(i64, 
     pushes
 }
 
-fn send_push(session: &Session, (version, payload): (i64, Payload)) {
+fn send_push(session: &Session, (version, payload): (i64, Payload), metrics: &Metrics) {
     let mut stanza = Stanza::new(Kind::Iq(IqType::Set), payload);
     stanza.id = Some(format!("push{version}").into());
-    let _ = session.outbox.push(Item::to(Arc::new(stanza), session.jid.clone()));
+    session.give(Item::to(Arc::new(stanza), session.jid.clone()), metrics);
 }
 
 /// What a client may say about a contact in a roster set (§2.1.2, §2.3.3).

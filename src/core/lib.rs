@@ -14,6 +14,7 @@ mod delivery;
 pub mod disco;
 mod dispatch;
 pub mod drain;
+pub mod ended;
 pub mod error;
 pub mod event;
 pub mod host;

@@ -29,6 +29,9 @@ pub const PRESENCE_BYTES_MAX: usize = 32 * 1024;
 pub const BIND_ATTEMPTS_MAX: u8 = 10;
 /// A client that cannot keep up may not hold our memory: its queue ends here, and so does its session.
 pub const SESSION_QUEUE_BYTES_MAX: usize = 2 << 20;
+/// Content of stanzas that come back to their senders all at once; if it is more, they come back without it. Otherwise the
+/// end of one session that did not read could fill the queues of those who wrote to it, and end them too.
+pub const BOUNCED_CONTENT_BYTES_MAX: usize = SESSION_QUEUE_BYTES_MAX / 8;
 /// Stanzas of one session that are stored but not yet committed: the read window of its stream.
 pub const SESSION_COMMITS_MAX: usize = 256;
 /// Stanzas of one account that wait for a commit, from all senders together.
@@ -63,10 +66,24 @@ pub struct Limits {
     pub connections_before_login_max: u32,
     /// Connections that are not logged in yet, from one address (IPv4) or /64 network (IPv6).
     pub connections_before_login_per_address_max: u32,
-    /// Failed logins from one address (IPv4) or /64 network (IPv6) in ten minutes; 0: no limit.
+    /// Connections from one address (IPv4) or /64 network (IPv6) in one minute; 0: no limit. Behind one address there
+    /// may be a whole company, which comes back at once after a restart.
+    pub connections_per_address_and_minute_max: u32,
+    /// How many of these may come at once; 0: no limit.
+    pub connections_per_address_burst_max: u32,
+    /// Failed logins to one account from one address (IPv4) or /64 network (IPv6) in ten minutes; 0: no limit. Beyond,
+    /// that account cannot be logged in to from there for a while; from elsewhere it can, and so can others from there.
+    pub failed_logins_per_account_and_address_max: u32,
+    /// Failed logins to all accounts from one address or network in ten minutes; 0: no limit. Beyond, nobody can log in
+    /// from there for a while: so it is much wider, and only there to stop those who try many accounts.
     pub failed_logins_per_address_max: u32,
     /// Sessions of one account at the same time.
     pub sessions_per_account_max: u32,
+    /// Sessions of guests (SASL ANONYMOUS) from one address or network at the same time; 0: no limit.
+    pub guests_per_address_max: u32,
+    /// Whether connections from this machine itself, for example of a proxy, are free of what is limited per address.
+    /// Failed logins to one account are counted all the same.
+    pub loopback_unlimited: bool,
     /// Contacts in one roster.
     pub roster_items_max: u32,
     /// Groups of one contact.
@@ -86,8 +103,13 @@ impl Default for Limits {
             close_s_max: 5,
             connections_before_login_max: 10_000,
             connections_before_login_per_address_max: 200,
-            failed_logins_per_address_max: 30,
+            connections_per_address_and_minute_max: 300,
+            connections_per_address_burst_max: 500,
+            failed_logins_per_account_and_address_max: 10,
+            failed_logins_per_address_max: 300,
             sessions_per_account_max: 30,
+            guests_per_address_max: 100,
+            loopback_unlimited: true,
             roster_items_max: 2_000,
             roster_groups_max: 50,
             roster_name_bytes_max: 1_023,

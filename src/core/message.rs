@@ -12,7 +12,8 @@ use hearth_wire::{IqType, Jid, Kind, PresenceType, Stanza, StanzaCondition, Stan
 
 use self::kept::keep;
 pub(crate) use self::kept::{release, settle};
-use self::queue::{count_unanswered, hand, ignored};
+pub(crate) use self::queue::ignored;
+use self::queue::{count_unanswered, hand};
 use crate::account::{Account, AccountState, Waiting};
 use crate::delivery::{Candidate, Choice, choose};
 use crate::limits::ACCOUNT_WAITING_MAX;
@@ -245,7 +246,7 @@ pub(crate) fn hand_out(server: &Arc<Server>, account: &Arc<Account>, stanza: &Ar
         let choice = choice(state, stanza);
         let verdict = hand(server, account, state, stanza, choice);
         if matches!(verdict, Verdict::Nobody | Verdict::Refuse(_)) {
-            count_unanswered(server, stanza.kind);
+            ignored(server, stanza.kind).up();
         }
         finish(server, verdict);
     });
@@ -262,8 +263,13 @@ pub(crate) fn reroute(
 ) -> Vec<(Arc<Stanza>, StanzaError)> {
     let mut refused = Vec::new();
     while let Some(item) = items.pop_front() {
-        // a copy of what the server tells many, or of what another session has, is nothing to be rescued
-        if item.to.is_some() || !item.lost() {
+        // copies of what the server tells many die with the session
+        if item.to.is_some() {
+            server.metrics().dropped_session.up();
+            continue;
+        }
+        // what another session has, or may still write, is nothing to be rescued
+        if !item.lost() {
             continue;
         }
         let error = match item.stanza.kind {
@@ -278,7 +284,7 @@ pub(crate) fn reroute(
             },
             Kind::Iq(IqType::Get | IqType::Set) => StanzaError::new(StanzaCondition::ServiceUnavailable),
             Kind::Iq(_) | Kind::Presence(_) => {
-                ignored(server, item.stanza.kind).up();
+                server.metrics().dropped_session.up();
                 continue;
             }
         };

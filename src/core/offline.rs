@@ -17,7 +17,7 @@ use crate::account::{Account, AccountState};
 use crate::drain::{Drain, DrainId};
 use crate::error::Internal;
 use crate::limits::{OFFLINE_PAGE_ROWS, SESSION_QUEUE_BYTES_MAX};
-use crate::outbox::{Item, Rejected};
+use crate::outbox::Item;
 use crate::plan::Plan;
 use crate::server::Server;
 use crate::session::Session;
@@ -99,11 +99,7 @@ pub(crate) fn stop(
 
 /// Queues what is held before a row. False if the session takes nothing any more: its end will find another way for it.
 fn flush(server: &Server, drain: &mut Drain, row: i64, session: &Session) -> bool {
-    let flushed = drain.flush(row, &session.outbox);
-    if flushed == Err(Rejected::Full) {
-        server.metrics().slow_readers.up();
-    }
-    flushed.is_ok()
+    drain.flush(row, &session.outbox).inspect_err(|why| server.metrics().rejected(*why)).is_ok()
 }
 
 async fn run(server: &Arc<Server>, session: &Arc<Session>, drain: DrainId) {
@@ -226,13 +222,8 @@ fn give(server: &Server, session: &Session, id: DrainId, row: i64, item: Option<
         }
         let apart = drain.take_apart(row);
         let Some(item) = item.filter(|_| apart || !log.owed.has(row)) else { return Given::Known };
-        match session.outbox.push(item) {
-            Ok(()) => {}
-            Err(Rejected::Full) => {
-                server.metrics().slow_readers.up();
-                return Given::Refused;
-            }
-            Err(Rejected::Closed) => return Given::Refused,
+        if session.outbox.push(item).inspect_err(|why| server.metrics().rejected(*why)).is_err() {
+            return Given::Refused;
         }
         log.owed.give(row);
         // others have it: it did not wait

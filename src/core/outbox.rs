@@ -9,6 +9,7 @@ use atomic_waker::AtomicWaker;
 use hearth_wire::{Jid, Stanza, StreamCondition};
 use parking_lot::Mutex;
 
+use crate::ended::Ended;
 use crate::limits::SESSION_QUEUE_BYTES_MAX;
 
 /// One stanza to be written. Shared by all its recipients; only the address differs.
@@ -80,6 +81,8 @@ pub struct End {
     pub condition: Option<StreamCondition>,
     /// Its text for people.
     pub text: Option<String>,
+    /// What the end of its connection is counted as.
+    pub why: Ended,
 }
 
 /// Why a stanza could not be queued.
@@ -143,7 +146,8 @@ impl Outbox {
     /// The client does not keep up: its session ends.
     pub(crate) fn overflow(&self) -> Rejected {
         let text = Some("too much is waiting to be read".to_owned());
-        if self.say_end(End { condition: Some(StreamCondition::ResourceConstraint), text }) {
+        let condition = Some(StreamCondition::ResourceConstraint);
+        if self.say_end(End { condition, text, why: Ended::SlowReader }) {
             Rejected::Full
         } else {
             Rejected::Closed
@@ -235,6 +239,11 @@ impl Outbox {
     /// Whether the session was told to end, or has ended.
     pub fn is_ending(&self) -> bool {
         self.ending.load(Ordering::Acquire)
+    }
+
+    /// Why the session was told to end, if it was.
+    pub fn why_ending(&self) -> Option<Ended> {
+        self.queue.lock().end.as_ref().map(|end| end.why)
     }
 
     /// Takes nothing in any more, and gives back what was not taken out; `None`: it was sealed before. The word to end

@@ -31,7 +31,7 @@ pub(crate) fn available(server: &Arc<Server>, session: &Arc<Session>, stanza: St
         let Some(resource) = state.resource_of(session.id) else { return (Vec::new(), None) };
         let initial = resource.presence.replace(Arc::clone(&presence)).is_none();
         resource.priority = priority;
-        tell_own(state, &presence);
+        tell_own(server, state, &presence);
         if initial {
             introduce(server, state, session);
         }
@@ -59,9 +59,10 @@ fn priority(stanza: &Stanza) -> Option<i8> {
 }
 
 /// To all available resources of the account itself, the sending one included (§4.2.2, §4.4.2).
-fn tell_own(state: &AccountState, presence: &Arc<Stanza>) {
+fn tell_own(server: &Server, state: &AccountState, presence: &Arc<Stanza>) {
     for resource in state.available() {
-        let _ = resource.session.outbox.push(Item::to(Arc::clone(presence), resource.session.jid.clone()));
+        let item = Item::to(Arc::clone(presence), resource.session.jid.clone());
+        resource.session.give(item, server.metrics());
     }
 }
 
@@ -69,13 +70,12 @@ fn tell_own(state: &AccountState, presence: &Arc<Stanza>) {
 fn introduce(server: &Server, state: &AccountState, session: &Arc<Session>) {
     for other in state.available().filter(|other| other.session.id != session.id) {
         if let Some(presence) = &other.presence {
-            let _ = session.outbox.push(Item::to(Arc::clone(presence), session.jid.clone()));
+            session.give(Item::to(Arc::clone(presence), session.jid.clone()), server.metrics());
         }
     }
     let requests = state.roster.items().iter().filter(|item| item.subscription.pending_in);
     for request in requests.filter_map(|item| item.request.as_ref()) {
-        let _ = session.outbox.push(Item::new(Arc::clone(request)));
-        server.metrics().stanzas_delivered.up();
+        session.give(Item::new(Arc::clone(request)), server.metrics());
     }
 }
 
@@ -106,14 +106,12 @@ fn meet(server: &Arc<Server>, session: &Arc<Session>, contact: &Contact, presenc
         if contact.asked && state.roster.subscription(session.account.jid.as_str()).from {
             for resource in state.available() {
                 if let Some(theirs) = &resource.presence {
-                    let _ = session.outbox.push(Item::to(Arc::clone(theirs), session.jid.clone()));
-                    server.metrics().stanzas_delivered.up();
+                    session.give(Item::to(Arc::clone(theirs), session.jid.clone()), server.metrics());
                 }
             }
             if state.available().next().is_none() {
-                let _ = session
-                    .outbox
-                    .push(Item::to(Arc::new(away(server, &contact.jid, state)), session.jid.clone()));
+                let away = Arc::new(away(server, &contact.jid, state));
+                session.give(Item::to(away, session.jid.clone()), server.metrics());
             }
         }
     });
@@ -134,8 +132,10 @@ fn away(server: &Server, bare: &BareJid, state: &AccountState) -> Stanza {
 fn tell(server: &Server, state: &mut AccountState, presence: &Arc<Stanza>, bare: &BareJid) {
     let to = Jid::from(bare);
     let item = |_: &Resource| Item::to(Arc::clone(presence), to.clone());
+    let all = state.available().count();
     let told = state.queue(server.metrics(), Resource::is_available, item);
     server.metrics().stanzas_delivered.add(told as u64);
+    server.metrics().dropped_session.add((all - told) as u64);
 }
 
 /// A client says it is no longer available, but stays connected (RFC 6121 §4.5).
@@ -146,7 +146,7 @@ pub(crate) fn unavailable(server: &Arc<Server>, session: &Arc<Session>, stanza: 
         let drain = offline::stop(server, state, session);
         // the resource that says so hears it too (§4.5.2)
         if farewell.was_available {
-            let _ = session.outbox.push(Item::to(Arc::clone(&presence), session.jid.clone()));
+            session.give(Item::to(Arc::clone(&presence), session.jid.clone()), server.metrics());
         }
         (farewell, drain)
     });
@@ -194,7 +194,7 @@ pub(crate) fn leave(
     }
     let contacts = if was_available { contacts(state, false) } else { Vec::new() };
     if was_available {
-        tell_own(state, presence);
+        tell_own(server, state, presence);
     }
     Farewell { was_available, was_last, contacts, directed }
 }
@@ -219,7 +219,9 @@ impl Farewell {
 
 /// Sends a presence to one address, if it is local and loaded.
 fn send_to(server: &Arc<Server>, presence: &Arc<Stanza>, to: &Jid) {
-    let Some(account) = server.accounts().loaded(to.bare_str()) else { return };
+    let Some(account) = server.accounts().loaded(to.bare_str()) else {
+        return server.metrics().dropped_presence.up();
+    };
     let addressed = Stanza { to: Some(to.clone()), ..Stanza::clone(presence) };
     message::hand_out(server, &account, &Arc::new(addressed));
 }
@@ -281,7 +283,6 @@ fn answers(
             vec![Stanza { to, id: id.map(Into::into), ..away(server, &account.jid, state) }]
         }
         (true, None) => {
-            server.metrics().stanzas_delivered.up();
             let full = state.available().filter_map(|resource| resource.presence.as_deref().cloned());
             full.map(|presence| Stanza { to: Some(from.clone()), ..presence }).collect()
         }

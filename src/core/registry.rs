@@ -7,6 +7,7 @@ use hearth_wire::{BareJid, Stanza, StreamCondition};
 
 use crate::account::Account;
 use crate::account_table::{self, Listed, NewAccount};
+use crate::ended::Ended;
 use crate::error::Internal;
 use crate::outbox::End;
 use crate::random;
@@ -165,10 +166,7 @@ impl Server {
         session: &Session,
         answer: Stanza,
     ) -> Result<(), AccountError> {
-        let send = || {
-            // who has gone does not need the answer
-            let _ = session.send(answer);
-        };
+        let send = || session.send(answer, self.metrics());
         self.remove(&session.account.jid, send).await
     }
 
@@ -235,7 +233,8 @@ fn end_sessions(account: &Account, keep: Option<u64>, why: &str) {
     account.with(|state| {
         for resource in state.resources.iter().filter(|resource| Some(resource.session.id) != keep) {
             let condition = Some(StreamCondition::NotAuthorized);
-            resource.session.outbox.end(End { condition, text: Some(why.to_owned()) });
+            let text = Some(why.to_owned());
+            resource.session.outbox.end(End { condition, text, why: Ended::AccountChanged });
         }
     });
 }

@@ -11,7 +11,7 @@ use crate::accounts::Known;
 use crate::dispatch;
 use crate::host::Host;
 use crate::iq::{BoxFuture, Entity};
-use crate::limits::PRESENCE_BYTES_MAX;
+use crate::limits::{BOUNCED_CONTENT_BYTES_MAX, PRESENCE_BYTES_MAX};
 use crate::message::{self, Delivery};
 use crate::pending::{Pending, RowState};
 use crate::presence;
@@ -181,7 +181,7 @@ impl Server {
             Kind::Presence(PresenceType::Probe) => {
                 let answer = stanza.reply(Kind::Presence(PresenceType::Unsubscribed), Payload::empty());
                 let from = answer.from.as_ref().map(|from| Jid::from(from.to_bare()));
-                let _ = session.send(Stanza { from, ..answer });
+                session.send(Stanza { from, ..answer }, self.metrics());
             }
             Kind::Presence(_) => self.metrics().dropped_presence.up(),
             Kind::Iq(IqType::Get | IqType::Set)
@@ -322,8 +322,7 @@ impl Server {
                 bounced.from = Some(Jid::from(&session.account.jid));
             }
             self.metrics().stanzas_bounced.up();
-            // an error: who does not read or has gone has lost nothing it was promised
-            let _ = session.send(bounced);
+            session.send(bounced, self.metrics());
         }
     }
 
@@ -334,11 +333,24 @@ impl Server {
         self.send_local(bounced);
     }
 
+    /// Sends errors for what nobody could be given, all at once: with the content only if that is little (RFC 6120
+    /// §8.3.1 leaves it to us), so that their senders' queues can hold them.
+    pub(crate) fn bounce_all(self: &Arc<Self>, refused: &[(Arc<Stanza>, StanzaError)]) {
+        let bytes: usize = refused.iter().map(|(stanza, _)| stanza.weight_bytes()).sum();
+        for (stanza, error) in refused {
+            if bytes <= BOUNCED_CONTENT_BYTES_MAX {
+                self.bounce(stanza, error);
+            } else {
+                self.bounce(&Stanza { payload: Arc::new(Payload::empty()), ..Stanza::clone(stanza) }, error);
+            }
+        }
+    }
+
     /// Delivers a stanza of the server's own (an error, a presence) to a local account, if it is loaded: who is not has
     /// no session that could take it. Never stores, never answers.
     pub fn send_local(self: &Arc<Self>, stanza: Stanza) {
         let Some(account) = stanza.to.as_ref().and_then(|to| self.accounts().loaded(to.bare_str())) else {
-            return;
+            return message::ignored(self, stanza.kind).up();
         };
         message::hand_out(self, &account, &Arc::new(stanza));
     }

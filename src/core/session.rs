@@ -10,7 +10,8 @@ use tokio::sync::watch;
 
 use crate::account::Account;
 use crate::host::Host;
-use crate::outbox::{Item, Outbox, Rejected};
+use crate::metrics::Metrics;
+use crate::outbox::{Item, Outbox};
 use crate::slot::Slots;
 
 /// How a session is connected; for admins and for `hearth session list`.
@@ -65,12 +66,21 @@ impl Session {
         Self { id, jid, account, host, connected, outbox, lang, active_ms, slots, flushed }
     }
 
-    /// Queues a stanza for this session alone.
-    ///
-    /// # Errors
-    /// [`Rejected`] if it does not read or has ended.
-    pub fn send(&self, stanza: Stanza) -> Result<(), Rejected> {
-        self.outbox.push(Item::new(Arc::new(stanza)))
+    /// Queues a stanza of the server's own for this session alone: see [`Self::give`].
+    pub fn send(&self, stanza: Stanza, metrics: &Metrics) {
+        self.give(Item::new(Arc::new(stanza)), metrics);
+    }
+
+    /// Queues what is of use to this session only: an answer, a push, a copy. If the session has ended or does not read,
+    /// that is dropped and counted.
+    pub fn give(&self, item: Item, metrics: &Metrics) {
+        match self.outbox.push(item) {
+            Ok(()) => metrics.stanzas_delivered.up(),
+            Err(rejected) => {
+                metrics.rejected(rejected);
+                metrics.dropped_session.up();
+            }
+        }
     }
 
     /// The resource.

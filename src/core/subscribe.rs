@@ -258,7 +258,7 @@ fn committed(
         hand(server, state, stanza, *kind);
     }
     if change.visible {
-        push(state, change);
+        push(server, state, change);
     }
 }
 
@@ -268,20 +268,20 @@ fn hand(server: &Server, state: &AccountState, stanza: &Arc<Stanza>, kind: Prese
     for resource in &state.resources {
         let interested = kind != PresenceType::Subscribe && resource.interested;
         if resource.is_available() || interested {
-            let _ = resource.session.outbox.push(Item::new(Arc::clone(stanza)));
-            server.metrics().stanzas_delivered.up();
+            resource.session.give(Item::new(Arc::clone(stanza)), server.metrics());
         }
     }
 }
 
 /// A roster push to every interested resource (§2.1.6): one payload, one id.
-fn push(state: &AccountState, change: &RosterChange) {
+fn push(server: &Server, state: &AccountState, change: &RosterChange) {
     let payload = roster::push(&change.jid, change.item.as_ref(), change.version);
     let mut stanza = Stanza::new(Kind::Iq(IqType::Set), payload);
     stanza.id = Some(format!("push{}", change.version).into());
     let stanza = Arc::new(stanza);
     for resource in state.resources.iter().filter(|resource| resource.interested) {
-        let _ = resource.session.outbox.push(Item::to(Arc::clone(&stanza), resource.session.jid.clone()));
+        let item = Item::to(Arc::clone(&stanza), resource.session.jid.clone());
+        resource.session.give(item, server.metrics());
     }
 }
 

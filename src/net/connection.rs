@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use hearth_core::bind;
+use hearth_core::ended::Ended;
 use hearth_core::limits::{DEPTH_MAX, PRE_AUTH_ELEMENTS_MAX, PRE_AUTH_STANZA_BYTES_MAX, SESSION_COMMITS_MAX};
 use hearth_core::offline;
 use hearth_core::outbox::End;
@@ -34,7 +35,7 @@ use tokio::time::{Instant, Sleep};
 
 use self::deadlines::{Clock, seconds};
 use crate::closing::{Closing, Counted};
-use crate::gate::{Gate, Place};
+use crate::gate::{Attempt, Gate, Place};
 use crate::outgoing::{Outgoing, RENDER_BYTES_MAX};
 use crate::socket::Socket;
 use crate::tls::{AcceptError, Secured, TlsHosts, TlsStream, Use};
@@ -76,13 +77,16 @@ enum Resume {
     /// The handshake is over.
     Secured(Box<Handshake>),
     /// A resource is bound, or not.
-    Bound(Result<Arc<Session>, StanzaError>),
+    Bound(Bound),
     /// A stanza was dealt with.
     Done,
 }
 
 /// What a handshake comes to.
 type Handshake = Result<(TlsStream<TcpStream>, Secured), AcceptError>;
+
+/// What binding comes to; with the place of a guest.
+type Bound = Result<(Arc<Session>, Option<Place>), StanzaError>;
 
 type Waiting = Pin<Box<dyn Future<Output = Resume> + Send>>;
 
@@ -114,6 +118,8 @@ pub struct Connection {
     has_unread: bool,
     behind: VecDeque<Behind>,
     place: Option<Place>,
+    /// The account that the client is trying to log in to.
+    attempt: Option<Attempt>,
     counted: Option<Counted>,
     identity: Option<Identity>,
     mechanism: &'static str,
@@ -121,6 +127,8 @@ pub struct Connection {
     timer: Pin<Box<Sleep>>,
     clock: Clock,
     end: Ending,
+    /// The first cause of the end, once there is one.
+    why: Option<Ended>,
     span: tracing::Span,
 }
 
@@ -152,6 +160,7 @@ impl Connection {
             has_unread: false,
             behind: VecDeque::new(),
             place: Some(place),
+            attempt: None,
             counted: None,
             identity: None,
             mechanism: "",
@@ -159,6 +168,7 @@ impl Connection {
             timer: Box::pin(tokio::time::sleep_until(now + seconds(login_s))),
             clock: Clock { began: now, heard: now, amid: None, asked: None, closing: None },
             end: Ending::No,
+            why: None,
             span,
             shared,
         };
@@ -190,6 +200,7 @@ impl Connection {
         if let Some(session) = &self.session {
             session.outbox.register(cx.waker());
             if self.shared.closing.is_forced() {
+                self.note_end(Ended::Shutdown);
                 self.end = Ending::Gone;
             }
         }
@@ -349,7 +360,8 @@ impl Connection {
         let honest =
             stanza.from.as_ref().is_none_or(|from| *from == session.jid || is_bare_of(from, session));
         if !honest {
-            let end = End { condition: Some(StreamCondition::InvalidFrom), text: None };
+            let condition = Some(StreamCondition::InvalidFrom);
+            let end = End { condition, text: None, why: Ended::StreamError };
             return self.input(Input::End(end));
         }
         let span = tracing::debug_span!("stanza", kind = stanza.kind.name(), id = stanza.id.as_deref());
@@ -406,8 +418,13 @@ impl Connection {
 
     /// A session that was told to end cannot be told so by a client that does not read: it gets the time of a close.
     fn end_stalled(&mut self) {
-        let ending = self.session.as_ref().is_some_and(|session| session.outbox.is_ending());
-        if ending && self.clock.closing.is_none() {
+        let Some(session) = self.session.as_ref().filter(|session| session.outbox.is_ending()) else {
+            return;
+        };
+        if self.clock.closing.is_none() {
+            if let Some(why) = session.outbox.why_ending() {
+                self.note_end(why);
+            }
             let now = Instant::now();
             self.clock.closing = Some(now);
             self.arm(now + seconds(self.server().settings().limits.close_s_max));
@@ -439,8 +456,17 @@ impl Connection {
 
     // === the end ===
 
+    /// Notes why the connection ends. Only the first word counts.
+    fn note_end(&mut self, why: Ended) {
+        self.why.get_or_insert(why);
+    }
+
     /// Our end tag; the session is over with it.
     fn close(&mut self) {
+        if !self.machine.is_closed() {
+            // we close first, and without an error: that is the answer to a `<starttls/>` that cannot be (§5.4.2.2)
+            self.note_end(Ended::StarttlsRefused);
+        }
         // what was asked before the end is answered before the end (RFC 6120 §4.4)
         if let Some(session) = &self.session {
             session.outbox.take(usize::MAX).0.into_iter().for_each(|item| self.outgoing.push(item));
@@ -454,6 +480,12 @@ impl Connection {
 
     /// The connection broke or the client went without a word.
     fn lost(&mut self, error: Option<io::Error>) {
+        self.note_end(match &error {
+            // TLS says so where its own end is missing
+            Some(error) if error.kind() != io::ErrorKind::UnexpectedEof => Ended::Reset,
+            _ if self.identity.is_some() || self.machine.has_opened() => Ended::EndOfFile,
+            _ => Ended::NoStream,
+        });
         if let Some(error) = error {
             tracing::debug!(%error, "connection lost");
         }
@@ -482,6 +514,14 @@ impl Connection {
             self.place = None;
             self.socket = Socket::Gone;
         }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // no cause: its task was dropped with the runtime, or broke
+        let why = self.why.unwrap_or(Ended::Internal);
+        self.shared.server.metrics().connection_ended(why);
     }
 }
 

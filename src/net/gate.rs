@@ -1,13 +1,20 @@
-//! Who may connect, and how often: budgets for those who have not logged in yet, per address prefix.
+//! Who may connect, log in and be a guest, and how often: budgets per address, shared by all listeners.
+
+mod buckets;
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hearth_core::ended::Ended;
 use hearth_core::limits::Limits;
+use hearth_wire::BareJid;
 use parking_lot::Mutex;
 use tokio::time::Instant;
+
+use self::buckets::{Buckets, Flow};
 
 /// What one household shares: an IPv4 address, or an IPv6 /64 network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,143 +31,173 @@ impl Prefix {
     }
 }
 
-/// Failed logins are forgotten after this long.
+/// The time that the limit of connections in a time is about.
+const MINUTE: Duration = Duration::from_secs(60);
+/// The time that the limits of failed logins are about.
 const FAILURE_WINDOW: Duration = Duration::from_secs(600);
-/// Prefixes remembered for failed logins; beyond, the oldest are forgotten.
-const FAILURES_REMEMBERED_MAX: usize = 50_000;
+/// Addresses, or pairs of address and account, that each limit remembers.
+const REMEMBERED_MAX: usize = 50_000;
 
-#[derive(Debug, Default)]
-struct Ledger {
-    waiting: u32,
-    waiting_by_prefix: HashMap<Prefix, u32>,
-    failures: HashMap<Prefix, Failures>,
-}
-
-#[derive(Debug)]
-struct Failures {
-    since: Instant,
-    count: u32,
-}
-
-/// The budgets, shared by all listeners.
+/// The budgets.
 #[derive(Debug, Default)]
 pub struct Gate {
     ledger: Mutex<Ledger>,
+    /// Account names are kept as keyed hashes: of one size, and nobody can make two of them meet.
+    hasher: RandomState,
 }
 
-/// A place among those who have not logged in; given back when dropped.
+#[derive(Debug)]
+struct Ledger {
+    waiting: u32,
+    waiting_of: HashMap<Prefix, u32>,
+    guests_of: HashMap<Prefix, u32>,
+    arrivals: Buckets<Prefix>,
+    failures: Buckets<Prefix>,
+    guesses: Buckets<Attempt>,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            waiting: 0,
+            waiting_of: HashMap::new(),
+            guests_of: HashMap::new(),
+            arrivals: Buckets::new(REMEMBERED_MAX),
+            failures: Buckets::new(REMEMBERED_MAX),
+            guesses: Buckets::new(REMEMBERED_MAX),
+        }
+    }
+}
+
+/// A place among those who have not logged in, or among the guests; given back when dropped.
 #[derive(Debug)]
 pub struct Place {
     gate: Arc<Gate>,
     prefix: Prefix,
+    kind: PlaceKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PlaceKind {
+    Waiting,
+    Guest,
+}
+
+/// Somebody at an address tries to log in to an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Attempt {
+    prefix: Prefix,
+    account: u64,
 }
 
 impl Gate {
-    /// A place for a connection that begins; `None` when there is no room.
-    pub fn admit(self: &Arc<Self>, prefix: Prefix, limits: &Limits) -> Option<Place> {
+    /// A place for a connection that begins.
+    ///
+    /// # Errors
+    /// What the end of the connection is counted as, if there is no room (RFC 6120 §13.12).
+    pub fn admit(self: &Arc<Self>, peer: IpAddr, limits: &Limits, now: Instant) -> Result<Place, Ended> {
+        let prefix = Prefix::of(peer);
         let mut ledger = self.ledger.lock();
-        let of_prefix = ledger.waiting_by_prefix.get(&prefix).copied().unwrap_or(0);
-        if ledger.waiting >= limits.connections_before_login_max
-            || of_prefix >= limits.connections_before_login_per_address_max
-        {
-            return None;
-        }
-        ledger.waiting += 1;
-        ledger.waiting_by_prefix.insert(prefix, of_prefix + 1);
-        Some(Place { gate: Arc::clone(self), prefix })
-    }
-
-    fn leave(&self, prefix: Prefix) {
-        let mut ledger = self.ledger.lock();
-        ledger.waiting = ledger.waiting.saturating_sub(1);
-        if let Some(count) = ledger.waiting_by_prefix.get_mut(&prefix) {
-            *count -= 1;
-            if *count == 0 {
-                ledger.waiting_by_prefix.remove(&prefix);
+        if !is_exempt(peer, limits) {
+            if arrival_flow(limits).is_some_and(|flow| !ledger.arrivals.take(prefix, flow, now)) {
+                return Err(Ended::RefusedRate);
+            }
+            let waiting = ledger.waiting_of.get(&prefix).copied().unwrap_or(0);
+            if waiting >= limits.connections_before_login_per_address_max {
+                return Err(Ended::RefusedAddress);
             }
         }
+        if ledger.waiting >= limits.connections_before_login_max {
+            return Err(Ended::RefusedAll);
+        }
+        ledger.waiting += 1;
+        *ledger.waiting_of.entry(prefix).or_default() += 1;
+        Ok(Place { gate: Arc::clone(self), prefix, kind: PlaceKind::Waiting })
     }
 
-    /// Whether this prefix may try to log in.
-    pub fn may_log_in(&self, prefix: Prefix, limits: &Limits, now: Instant) -> bool {
-        let max = limits.failed_logins_per_address_max;
-        let ledger = self.ledger.lock();
-        let failed = ledger.failures.get(&prefix).filter(|failures| now - failures.since < FAILURE_WINDOW);
-        max == 0 || failed.is_none_or(|failures| failures.count < max)
-    }
-
-    /// A login from this prefix failed.
-    pub fn login_failed(&self, prefix: Prefix, now: Instant) {
+    /// A place for the session of a guest; `None` when there is no room.
+    pub fn admit_guest(self: &Arc<Self>, peer: IpAddr, limits: &Limits) -> Option<Place> {
+        let prefix = Prefix::of(peer);
         let mut ledger = self.ledger.lock();
-        if ledger.failures.len() >= FAILURES_REMEMBERED_MAX {
-            ledger.forget_oldest(now);
+        let guests = ledger.guests_of.get(&prefix).copied().unwrap_or(0);
+        let max = limits.guests_per_address_max;
+        if max > 0 && guests >= max && !is_exempt(peer, limits) {
+            return None;
         }
-        let failures = ledger.failures.entry(prefix).or_insert(Failures { since: now, count: 0 });
-        if now - failures.since >= FAILURE_WINDOW {
-            *failures = Failures { since: now, count: 0 };
+        ledger.guests_of.insert(prefix, guests + 1);
+        Some(Place { gate: Arc::clone(self), prefix, kind: PlaceKind::Guest })
+    }
+
+    /// Names an attempt to log in.
+    pub fn attempt(&self, peer: IpAddr, account: &BareJid) -> Attempt {
+        Attempt { prefix: Prefix::of(peer), account: self.hasher.hash_one(account.as_str()) }
+    }
+
+    /// Whether there were too few failures for this attempt to be refused: of this address at this account, and of this
+    /// address at any. What others do elsewhere locks nobody out.
+    pub fn may_log_in(&self, peer: IpAddr, attempt: Attempt, limits: &Limits, now: Instant) -> bool {
+        let ledger = self.ledger.lock();
+        let may_guess = guess_flow(limits).is_none_or(|flow| ledger.guesses.has(attempt, flow, now));
+        let may_fail = failure_flow(limits).is_none_or(|flow| ledger.failures.has(attempt.prefix, flow, now));
+        may_guess && (may_fail || is_exempt(peer, limits))
+    }
+
+    /// A login from this address failed; `attempt` if it came as far as an account.
+    pub fn login_failed(&self, peer: IpAddr, attempt: Option<Attempt>, limits: &Limits, now: Instant) {
+        let mut ledger = self.ledger.lock();
+        if let Some(flow) = failure_flow(limits) {
+            ledger.failures.spend(Prefix::of(peer), flow, now);
         }
-        failures.count = failures.count.saturating_add(1);
+        if let (Some(flow), Some(attempt)) = (guess_flow(limits), attempt) {
+            ledger.guesses.spend(attempt, flow, now);
+        }
+    }
+
+    /// A login succeeded: whoever tried here knows the password.
+    pub fn logged_in(&self, attempt: Attempt) {
+        self.ledger.lock().guesses.fill(attempt);
     }
 }
 
-impl Ledger {
-    /// Makes room: what has run out goes, and if that is nothing, the older half.
-    fn forget_oldest(&mut self, now: Instant) {
-        self.failures.retain(|_, failures| now - failures.since < FAILURE_WINDOW);
-        if self.failures.len() >= FAILURES_REMEMBERED_MAX {
-            let mut since: Vec<Instant> = self.failures.values().map(|failures| failures.since).collect();
-            let (_, median, _) = since.select_nth_unstable(FAILURES_REMEMBERED_MAX / 2);
-            let median = *median;
-            self.failures.retain(|_, failures| failures.since > median);
-        }
-    }
+/// Whether a peer is free of what is counted per address.
+fn is_exempt(peer: IpAddr, limits: &Limits) -> bool {
+    limits.loopback_unlimited && peer.to_canonical().is_loopback()
+}
+
+fn arrival_flow(limits: &Limits) -> Option<Flow> {
+    let (burst, per_minute) =
+        (limits.connections_per_address_burst_max, limits.connections_per_address_and_minute_max);
+    Flow::new(burst, per_minute, MINUTE)
+}
+
+fn failure_flow(limits: &Limits) -> Option<Flow> {
+    let max = limits.failed_logins_per_address_max;
+    Flow::new(max, max, FAILURE_WINDOW)
+}
+
+fn guess_flow(limits: &Limits) -> Option<Flow> {
+    let max = limits.failed_logins_per_account_and_address_max;
+    Flow::new(max, max, FAILURE_WINDOW)
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.gate.leave(self.prefix);
+        let mut ledger = self.gate.ledger.lock();
+        let counts = match self.kind {
+            PlaceKind::Waiting => {
+                ledger.waiting = ledger.waiting.saturating_sub(1);
+                &mut ledger.waiting_of
+            }
+            PlaceKind::Guest => &mut ledger.guests_of,
+        };
+        if let Some(count) = counts.get_mut(&self.prefix) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.prefix);
+            }
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn prefix(address: &str) -> Prefix {
-        Prefix::of(address.parse().unwrap())
-    }
-
-    #[test]
-    fn a_household_is_an_ipv4_address_or_a_64() {
-        assert_eq!(prefix("2001:db8:1:2::1"), prefix("2001:db8:1:2:ffff::9"));
-        assert_ne!(prefix("2001:db8:1:2::1"), prefix("2001:db8:1:3::1"));
-        assert_eq!(prefix("::ffff:192.0.2.1"), prefix("192.0.2.1"));
-        assert_ne!(prefix("192.0.2.1"), prefix("192.0.2.2"));
-    }
-
-    #[test]
-    fn places_are_bounded_per_prefix_and_given_back() {
-        let gate = Arc::new(Gate::default());
-        let limits = Limits { connections_before_login_per_address_max: 2, ..Limits::default() };
-        let here = prefix("192.0.2.1");
-        let first = gate.admit(here, &limits).unwrap();
-        let _second = gate.admit(here, &limits).unwrap();
-        assert!(gate.admit(here, &limits).is_none());
-        assert!(gate.admit(prefix("192.0.2.2"), &limits).is_some());
-        drop(first);
-        assert!(gate.admit(here, &limits).is_some());
-    }
-
-    #[test]
-    fn failures_close_the_door_for_a_while() {
-        let gate = Gate::default();
-        let limits = Limits { failed_logins_per_address_max: 2, ..Limits::default() };
-        let (here, now) = (prefix("192.0.2.1"), Instant::now());
-        gate.login_failed(here, now);
-        assert!(gate.may_log_in(here, &limits, now));
-        gate.login_failed(here, now);
-        assert!(!gate.may_log_in(here, &limits, now));
-        assert!(gate.may_log_in(prefix("192.0.2.2"), &limits, now));
-        assert!(gate.may_log_in(here, &limits, now + FAILURE_WINDOW));
-    }
-}
+mod tests;

@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hearth_core::ended::Ended;
 use hearth_core::outbox::{End, Outbox};
 use hearth_core::server::Server;
 use hearth_core::stream::policy::StartTls;
@@ -119,7 +120,8 @@ impl Net {
     pub async fn shutdown(self) {
         self.tasks.iter().for_each(JoinHandle::abort);
         self.for_each_session(|outbox| {
-            outbox.end(End { condition: Some(StreamCondition::SystemShutdown), text: None });
+            let condition = Some(StreamCondition::SystemShutdown);
+            outbox.end(End { condition, text: None, why: Ended::Shutdown });
         });
         if timeout(SHUTDOWN_MAX, self.closing.ended()).await.is_err() {
             // who does not read loses the connection, and what it was to be sent waits in the store

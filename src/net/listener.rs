@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hearth_core::ended::Ended;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::Instant;
 
 use crate::connection::{Connection, Shared};
-use crate::gate::Prefix;
 
 /// Connections that the system holds for us while we are busy.
 const BACKLOG: u32 = 4096;
@@ -44,13 +45,18 @@ pub async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 fn serve(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr) {
     let server = &shared.server;
     server.metrics().connections.up();
-    let Some(place) = shared.gate.admit(Prefix::of(peer.ip()), &server.settings().limits) else {
-        server.metrics().connections_refused.up();
-        tracing::debug!(%peer, "refused: too many connections before login");
-        return;
+    let place = match shared.gate.admit(peer.ip(), &server.settings().limits, Instant::now()) {
+        Ok(place) => place,
+        Err(why) => {
+            // closed without a word: an error needs a stream, and a stream costs what is to be saved here
+            server.metrics().connection_ended(why);
+            tracing::debug!(%peer, reason = why.name(), "not served");
+            return;
+        }
     };
     // latency over packing: we write in batches ourselves
     if let Err(error) = socket.set_nodelay(true) {
+        server.metrics().connection_ended(Ended::Reset);
         tracing::debug!(%peer, %error, "connection lost at once");
         return;
     }

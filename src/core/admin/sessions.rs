@@ -3,6 +3,7 @@
 use hearth_wire::{Jid, StreamCondition};
 
 use crate::command::{Answer, CommandCall, CommandError};
+use crate::ended::Ended;
 use crate::outbox::End;
 
 pub(super) async fn kick(call: CommandCall) -> Result<Answer, CommandError> {
@@ -27,7 +28,8 @@ fn end(call: &CommandCall, jid: &Jid, reason: &str) -> usize {
         meant
             .map(|resource| {
                 let condition = Some(StreamCondition::PolicyViolation);
-                resource.session.outbox.end(End { condition, text: Some(reason.to_owned()) });
+                let why = Ended::Kicked;
+                resource.session.outbox.end(End { condition, text: Some(reason.to_owned()), why });
             })
             .count()
     })

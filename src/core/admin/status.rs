@@ -23,6 +23,7 @@ pub(super) async fn status(call: CommandCall) -> Result<Answer, CommandError> {
     for host in hosts {
         rows.add(format!("accounts{{host=\"{host}\"}}"), server.count_accounts(host).await?);
     }
+    rows.add("connections", server.metrics().connections_open());
     rows.add("sessions", server.session_count());
     for (name, count, bytes) in memory::held(server) {
         rows.add(format!("memory_objects{{kind=\"{name}\"}}"), count);
@@ -46,8 +47,12 @@ impl Rows {
 
 /// What the core, the modules and the store count.
 fn add_counters(server: &Arc<Server>, rows: &mut Rows) {
-    for (name, _, counter) in server.metrics().all() {
-        rows.add(name, counter.value());
+    // of what comes in many kinds only those that occurred: a person reads this
+    for sample in server.metrics().all() {
+        let value = sample.counter.value();
+        if sample.label.is_none() || value > 0 {
+            rows.add(sample.to_string(), value);
+        }
     }
     for (name, _, counter) in server.plan().metrics() {
         rows.add(*name, counter.value());

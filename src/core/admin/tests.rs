@@ -137,9 +137,14 @@ async fn a_bad_line_imports_nothing_and_shows_no_keys() {
 async fn status_tells_what_was_dropped_and_what_holds_memory() {
     let server = server().await;
     server.metrics().dropped_headline.add(3);
+    server.metrics().connections.add(5);
+    server.metrics().connection_ended(crate::ended::Ended::Kicked);
     let status = give(&server, "status", &[]).await.unwrap();
     let value = |name: &str| status.rows.iter().find(|row| row[0] == name).map(|row| row[1].clone());
     assert_eq!(value("stanzas_dropped_total{reason=\"headline\"}").as_deref(), Some("3"));
+    assert_eq!(value("connections").as_deref(), Some("4"));
+    assert_eq!(value("connections_ended_total{reason=\"kicked\"}").as_deref(), Some("1"));
+    assert_eq!(value("connections_ended_total{reason=\"reset\"}"), None, "what never occurred is not shown");
     assert_eq!(value("accounts{host=\"b.example\"}").as_deref(), Some("0"));
     assert_eq!(value("memory_objects{kind=\"accounts\"}").as_deref(), Some("0"));
     assert_eq!(value("version").as_deref(), Some(status::VERSION));

@@ -128,9 +128,7 @@ pub(crate) fn release(server: &Arc<Server>, account: &Arc<Account>) {
     if let Some((taker, drain)) = drain {
         offline::start(server, &taker, drain);
     }
-    for (stanza, error) in refused {
-        server.bounce(&stanza, &error);
-    }
+    server.bounce_all(&refused);
 }
 
 /// What only waited behind others. Answers the error that its sender is to be told.

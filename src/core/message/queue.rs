@@ -28,7 +28,7 @@ pub(super) fn hand(
                 // the only one has just been told to end, since it does not read
                 (0, Kind::Message(_)) => hold(state, stanza, choice).unwrap_or(Verdict::Nobody),
                 (0, Kind::Iq(IqType::Get | IqType::Set)) => Verdict::Nobody,
-                (0, kind) => Verdict::Drop(ignored(server, kind)),
+                (0, _) => Verdict::Drop(server.metrics().dropped_session.clone()),
                 (copies, _) => Verdict::Delivered(copies),
             }
         }
@@ -87,7 +87,8 @@ pub(super) fn count_unanswered(server: &Server, kind: Kind) {
     }
 }
 
-pub(super) fn ignored(server: &Server, kind: Kind) -> Counter {
+/// What a stanza that nobody can take is counted as.
+pub(crate) fn ignored(server: &Server, kind: Kind) -> Counter {
     let metrics = server.metrics();
     match kind {
         kind if kind.is_error() => metrics.dropped_error.clone(),

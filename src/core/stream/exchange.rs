@@ -4,6 +4,7 @@ use hearth_wire::{Flaw, Header, Jid, Misbehaved, Nonza, Payload, Stanza, StanzaE
 
 use super::header::OpenHeader;
 use super::register::PreAuthEntry;
+use crate::ended::Ended;
 use crate::iq::Verb;
 use crate::outbox::End;
 use crate::sasl::{ConnectionFacts, Credentials, Failure, Identity, Lookup};
@@ -56,6 +57,8 @@ pub enum Output {
         text: Option<String>,
         /// The content of the condition's element (`see-other-host`).
         other_host: Option<String>,
+        /// What the end of the connection is counted as.
+        why: Ended,
     },
     /// Start TLS; everything the client sent behind `<starttls/>` is void. Answer: `Secured`.
     StartTls,

@@ -17,6 +17,7 @@ use super::header::{self, OpenHeader};
 use super::policy::StartTls;
 use super::register;
 use super::sasl::{self, Login};
+use crate::ended::Ended;
 use crate::host::Host;
 use crate::limits::{PRE_AUTH_IQS_MAX, SASL_ATTEMPTS_MAX, SASL_EXCHANGES_MAX};
 use crate::outbox::End;
@@ -219,7 +220,9 @@ impl Machine {
         // §4.9.3.19: not before TLS, where anybody on the way could have written it
         if let Some(other) = opened.host.config.see_other_host.as_ref().filter(|_| !self.may_secure()) {
             let other_host = Some(other.clone());
-            out.push(Output::Error { condition: StreamCondition::SeeOtherHost, text: None, other_host });
+            let condition = StreamCondition::SeeOtherHost;
+            self.setup.server.metrics().stream_error(condition);
+            out.push(Output::Error { condition, text: None, other_host, why: Ended::SentElsewhere });
             out.push(Output::Close);
             return State::Closing;
         }
@@ -500,7 +503,11 @@ impl Machine {
 
     /// §4.9.1.1: errors are fatal. §4.9.1.2: they need an open stream.
     fn fail(&mut self, condition: StreamCondition, text: Option<String>, out: &mut Vec<Output>) -> State {
-        self.end(End { condition: Some(condition), text }, out)
+        let why = match condition {
+            StreamCondition::InternalServerError => Ended::Internal,
+            _ => Ended::StreamError,
+        };
+        self.end(End { condition: Some(condition), text, why }, out)
     }
 
     fn end(&mut self, end: End, out: &mut Vec<Output>) -> State {
@@ -510,8 +517,8 @@ impl Machine {
             self.send_header(OpenHeader { from, to: None, version, id: String::new() }, out);
         }
         if let Some(condition) = end.condition {
-            self.setup.server.metrics().stream_errors.up();
-            out.push(Output::Error { condition, text: end.text, other_host: None });
+            self.setup.server.metrics().stream_error(condition);
+            out.push(Output::Error { condition, text: end.text, other_host: None, why: end.why });
         }
         out.push(Output::Close);
         State::Closing

@@ -11,6 +11,7 @@ use super::machine::{Machine, Setup};
 use super::policy::StartTls;
 use super::{Input, Output};
 use crate::clock::ManualClock;
+use crate::ended::Ended;
 use crate::host::{HostConfig, Hosts};
 use crate::limits::{BIND_ATTEMPTS_MAX, SASL_ATTEMPTS_MAX};
 use crate::outbox::End;
@@ -100,7 +101,11 @@ fn word(what: &str) -> Input {
         "conflict" => Input::BindRefused(StanzaError::new(StanzaCondition::Conflict)),
         "answered" => Input::Answered(None),
         "time is up" => Input::TimedOut,
-        "shutdown" => Input::End(End { condition: Some(StreamCondition::SystemShutdown), text: None }),
+        "shutdown" => Input::End(End {
+            condition: Some(StreamCondition::SystemShutdown),
+            text: None,
+            why: Ended::Shutdown,
+        }),
         "gone" => Input::Close,
         other => panic!("unknown word: {other}"),
     }

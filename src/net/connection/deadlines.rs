@@ -4,6 +4,7 @@ use std::future::Future as _;
 use std::task::Context;
 use std::time::Duration;
 
+use hearth_core::ended::Ended;
 use hearth_core::stream::Input;
 use tokio::time::Instant;
 
@@ -56,11 +57,11 @@ impl Connection {
             return (closing + seconds(limits.close_s_max), Self::drop_socket);
         }
         if self.session.is_none() {
-            return (self.clock.began + seconds(limits.login_s_max), Self::timed_out);
+            return (self.clock.began + seconds(limits.login_s_max), Self::not_logged_in);
         }
         let silence = self.next_of_silence();
         match self.clock.amid.map(|amid| amid + seconds(limits.stanza_s_max)) {
-            Some(deadline) if deadline < silence.0 => (deadline, Self::timed_out),
+            Some(deadline) if deadline < silence.0 => (deadline, Self::not_finished),
             _ => silence,
         }
     }
@@ -71,7 +72,7 @@ impl Connection {
             return (self.clock.heard + SILENCE_UNBOUNDED, Self::do_nothing);
         };
         match self.clock.asked {
-            Some(asked) => (asked + seconds(keepalive.answer_within_s), Self::timed_out),
+            Some(asked) => (asked + seconds(keepalive.answer_within_s), Self::silent),
             None => (self.clock.heard + seconds(keepalive.ask_after_s), Self::ask_for_life),
         }
     }
@@ -85,7 +86,9 @@ impl Connection {
         (deadline <= now).then_some(act)
     }
 
+    /// The client neither read nor answered the end of its stream.
     pub(super) fn drop_socket(&mut self) {
+        self.server().metrics().ends_unanswered.up();
         self.end = Ending::Gone;
     }
 
@@ -93,19 +96,32 @@ impl Connection {
         self.clock.heard = Instant::now();
     }
 
-    pub(super) fn timed_out(&mut self) {
+    pub(super) fn not_logged_in(&mut self) {
         if self.is_handshaking {
             // there is no stream that could carry an error
-            self.drop_socket();
+            self.note_end(Ended::TlsTimeout);
+            self.end = Ending::Gone;
         } else {
-            self.input(Input::TimedOut);
+            self.timed_out(Ended::LoginTimeout);
         }
+    }
+
+    pub(super) fn not_finished(&mut self) {
+        self.timed_out(Ended::StanzaTimeout);
+    }
+
+    pub(super) fn silent(&mut self) {
+        self.timed_out(Ended::Silent);
+    }
+
+    fn timed_out(&mut self, why: Ended) {
+        self.note_end(why);
+        self.input(Input::TimedOut);
     }
 
     pub(super) fn ask_for_life(&mut self) {
         if let (Some(keepalive), Some(session)) = (self.server().plan().keepalive(), &self.session) {
-            // a full queue ends the session anyway
-            let _ = session.send((keepalive.ask)(session));
+            session.send((keepalive.ask)(session), self.server().metrics());
         }
         self.clock.asked = Some(Instant::now());
     }

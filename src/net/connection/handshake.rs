@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hearth_core::ended::Ended;
 use hearth_core::sasl::ConnectionFacts;
 use hearth_core::stream::Input;
 use tokio::net::TcpStream;
@@ -58,6 +59,7 @@ impl Connection {
             // a reload may have brought one since the start: nobody out there shall get used to it
             Ok((_, secured)) if secured.development && !self.may_see_development() => {
                 tracing::error!(host = %secured.host, "only a development certificate is there: refused");
+                self.note_end(Ended::TlsDevelopment);
                 self.end = Ending::Gone;
             }
             Ok((stream, secured)) => {
@@ -75,7 +77,8 @@ impl Connection {
                 }
             }
             Err(error) => {
-                tracing::debug!(reason = error.reason(), %error, "TLS failed");
+                tracing::debug!(reason = error.reason().name(), %error, "TLS failed");
+                self.note_end(error.reason());
                 self.end = Ending::Gone;
             }
         }

@@ -4,52 +4,68 @@ use std::sync::Arc;
 use std::task::Context;
 
 use hearth_core::bind;
+use hearth_core::ended::Ended;
 use hearth_core::iq::Verb;
 use hearth_core::limits::{DEPTH_MAX, ELEMENTS_MAX};
 use hearth_core::outbox::End;
 use hearth_core::sasl::{Failure, Identity};
-use hearth_core::session::{Connected, Session};
+use hearth_core::session::Connected;
 use hearth_core::stream::Input;
 use hearth_core::stream::register::{self, PreAuthCall, PreAuthEntry};
-use hearth_wire::{BareJid, FramerLimits, Stanza, StanzaError, StreamCondition};
+use hearth_wire::{BareJid, ErrorType, FramerLimits, Stanza, StanzaCondition, StanzaError, StreamCondition};
 use tokio::time::Instant;
 
-use super::{Connection, Resume};
-use crate::gate::Prefix;
+use super::{Bound, Connection, Resume};
 
 impl Connection {
     pub(super) fn look_up(&mut self, account: BareJid) {
         let server = Arc::clone(self.server());
-        let limits = &server.settings().limits;
-        if !self.shared.gate.may_log_in(Prefix::of(self.peer.ip()), limits, Instant::now()) {
+        let (gate, peer) = (&self.shared.gate, self.peer.ip());
+        let attempt = gate.attempt(peer, &account);
+        let may = gate.may_log_in(peer, attempt, &server.settings().limits, Instant::now());
+        self.attempt = Some(attempt);
+        if !may {
             // not a SASL failure: clients take that for a wrong password
             let text = Some("too many failed logins from your address; try again later".to_owned());
-            return self.input(Input::End(End { condition: Some(StreamCondition::PolicyViolation), text }));
+            let condition = Some(StreamCondition::PolicyViolation);
+            return self.input(Input::End(End { condition, text, why: Ended::LoginsLimited }));
         }
-        let server = Arc::clone(&server);
         self.wait(async move {
             let found = server.credentials(&account).await;
             Resume::Input(Box::new(match found {
                 Ok(found) => Input::Credentials(found),
                 Err(error) => {
                     tracing::error!(%error, "a login could not be checked");
-                    Input::End(End { condition: Some(StreamCondition::InternalServerError), text: None })
+                    let condition = Some(StreamCondition::InternalServerError);
+                    Input::End(End { condition, text: None, why: Ended::Internal })
                 }
             }))
         });
     }
 
     pub(super) fn login_failed(&mut self, failure: Failure) {
-        self.server().metrics().logins_failed.up();
+        let server = self.server();
+        server.metrics().logins_failed.up();
         if !matches!(failure, Failure::Aborted | Failure::BindingType) {
-            self.shared.gate.login_failed(Prefix::of(self.peer.ip()), Instant::now());
+            // a right password for a disabled account is no guess at it
+            let guess = self.attempt.filter(|_| failure != Failure::AccountDisabled);
+            let limits = &server.settings().limits;
+            self.shared.gate.login_failed(self.peer.ip(), guess, limits, Instant::now());
         }
+        self.attempt = None;
         tracing::info!(reason = %failure, "login failed");
     }
 
     pub(super) fn logged_in(&mut self, identity: Identity, mechanism: &'static str) {
+        if let Some(attempt) = self.attempt.take() {
+            self.shared.gate.logged_in(attempt);
+        }
         self.identity = Some(identity);
         self.mechanism = mechanism;
+    }
+
+    /// A bound client may send larger stanzas. Before, a guest is nobody yet, and binding takes no more than logging in.
+    fn widen(&mut self) {
         let limits = &self.shared.server.settings().limits;
         self.framer.set_limits(FramerLimits {
             element_bytes_max: limits.stanza_bytes_max,
@@ -79,6 +95,17 @@ impl Connection {
             return;
         };
         let server = Arc::clone(self.server());
+        let guest = match &identity {
+            Identity::Account(_) => None,
+            Identity::Anonymous { .. } => {
+                let limits = &server.settings().limits;
+                let Some(place) = self.shared.gate.admit_guest(self.peer.ip(), limits) else {
+                    server.metrics().guests_refused.up();
+                    return self.input(Input::BindRefused(too_many_guests()));
+                };
+                Some(place)
+            }
+        };
         let request = bind::BindRequest {
             identity,
             host,
@@ -91,16 +118,20 @@ impl Connection {
             },
             lang: self.machine.lang().map(Into::into),
         };
-        self.wait(async move { Resume::Bound(bind::bind(&server, request).await) });
+        self.wait(
+            async move { Resume::Bound(bind::bind(&server, request).await.map(|bound| (bound, guest))) },
+        );
     }
 
-    pub(super) fn bound(&mut self, result: Result<Arc<Session>, StanzaError>, cx: &mut Context<'_>) {
+    pub(super) fn bound(&mut self, result: Bound, cx: &mut Context<'_>) {
         match result {
-            Ok(session) => {
+            Ok((session, guest)) => {
                 session.outbox.register(cx.waker());
                 self.span.record("jid", session.jid.as_str());
                 tracing::info!(mechanism = self.mechanism, tls = self.tls.as_deref(), "session bound");
-                self.place = None;
+                // who has an account gives its place back
+                self.place = guest;
+                self.widen();
                 self.counted = Some(self.shared.closing.count());
                 let jid = session.jid.clone();
                 self.session = Some(session);
@@ -111,4 +142,11 @@ impl Connection {
             Err(error) => self.input(Input::BindRefused(error)),
         }
     }
+}
+
+/// RFC 6120 §7.6.2.1, as for an account with too many sessions.
+fn too_many_guests() -> StanzaError {
+    StanzaError::new(StanzaCondition::ResourceConstraint)
+        .with_type(ErrorType::Wait)
+        .with_text("too many guests have come from your address")
 }

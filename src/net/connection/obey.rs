@@ -1,5 +1,6 @@
 //! Doing what the stream machine says, framed for TCP (RFC 6120 §4.2).
 
+use hearth_core::ended::Ended;
 use hearth_core::stream::{Input, Output};
 use hearth_wire::{StreamCondition, ns};
 
@@ -25,7 +26,8 @@ impl Connection {
             }
             Output::Nonza(payload) => self.outgoing.sink().push_str(payload.as_str()),
             Output::Stanza(stanza) => stanza.write(self.outgoing.sink(), None, None),
-            Output::Error { condition, text, other_host } => {
+            Output::Error { condition, text, other_host, why } => {
+                self.note_end(why);
                 tracing::debug!(condition = condition.name(), text, "stream error sent");
                 write_error(self.outgoing.sink(), condition, text.as_deref(), other_host.as_deref());
             }
@@ -38,7 +40,10 @@ impl Connection {
             Output::Bind(resource) => self.bind(resource),
             Output::Live(stanza, flaw) => self.live(stanza, flaw),
             Output::Close => self.close(),
-            Output::Hangup => self.end = self.end.max_with(Ending::Closing),
+            Output::Hangup => {
+                self.note_end(Ended::ClosedByClient);
+                self.end = self.end.max_with(Ending::Closing);
+            }
         }
     }
 }

@@ -7,16 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hearth_core::clock::SystemClock;
+use hearth_core::ended::Ended;
 use hearth_core::host::{HostConfig, Hosts};
-use hearth_core::limits::{Limits, SESSION_QUEUE_BYTES_MAX};
+use hearth_core::limits::{Limits, SASL_EXCHANGES_MAX, SESSION_QUEUE_BYTES_MAX};
+use hearth_core::outbox::End;
 use hearth_core::plan::Plan;
 use hearth_core::server::{Parts, Server, Settings};
+use hearth_core::session::Session;
 use hearth_core::stream::policy::StartTls;
 use hearth_core::{account_table, im};
 use hearth_net::config::{Encryption, ListenConfig};
 use hearth_net::tls::{Development, DevelopmentHost, TlsHosts};
 use hearth_net::{Net, NetSettings};
 use hearth_store::Store;
+use hearth_wire::StreamCondition;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tempfile::TempDir;
@@ -33,8 +37,10 @@ const STARTTLS: &str = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
 struct Scene {
     server: Arc<Server>,
     address: SocketAddr,
+    /// Where TLS begins with the first byte.
+    direct: SocketAddr,
     dir: TempDir,
-    _net: Net,
+    net: Net,
 }
 
 impl Scene {
@@ -52,10 +58,12 @@ impl Scene {
         let made = Development { directory: dir.path().join("certs"), hosts }.ensure(now).unwrap();
         let tls = TlsHosts::open(made.files, now).unwrap();
         let address = "127.0.0.1:0".parse().unwrap();
-        let encryption = Encryption::Starttls;
-        let listen = vec![ListenConfig { address, encryption, starttls, plaintext_off_loopback: false }];
+        let listen = [Encryption::Starttls, Encryption::Direct]
+            .map(|encryption| ListenConfig { address, encryption, starttls, plaintext_off_loopback: false })
+            .to_vec();
         let net = Net::start(server.clone(), NetSettings { listen, tls, development: true }).unwrap();
-        Self { server, address: net.local_addresses()[0], dir, _net: net }
+        let [address, direct] = net.local_addresses() else { panic!("two listeners") };
+        Self { server, address: *address, direct: *direct, dir, net }
     }
 
     async fn plain() -> Self {
@@ -63,9 +71,32 @@ impl Scene {
     }
 
     async fn connect(&self) -> Client<TcpStream> {
-        let socket = TcpStream::connect(self.address).await.unwrap();
+        self.connect_to(self.address).await
+    }
+
+    async fn connect_to(&self, address: SocketAddr) -> Client<TcpStream> {
+        let socket = TcpStream::connect(address).await.unwrap();
         socket.set_nodelay(true).unwrap();
         Client { socket, unread: String::new() }
+    }
+
+    /// Waits until so many connections have ended in this way.
+    async fn ended(&self, why: Ended, count: u64) {
+        let metrics = self.server.metrics();
+        let reached = async {
+            while metrics.ended(why) < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        let patience = tokio::time::timeout(Duration::from_secs(60), reached).await;
+        patience.unwrap_or_else(|_| panic!("no more than {} {}", metrics.ended(why), why.name()));
+        assert_eq!(metrics.ended(why), count, "{}", why.name());
+    }
+
+    /// The one session of an account.
+    fn session(&self, jid: &str) -> Arc<Session> {
+        let account = self.server.accounts().loaded(jid.split('/').next().unwrap()).unwrap();
+        account.with(|state| Arc::clone(&state.resources[0].session))
     }
 
     /// A guest with a bound resource, and its address.
@@ -150,8 +181,7 @@ async fn who_does_not_read_loses_its_session_and_its_senders_are_told() {
     let scene = Scene::plain().await;
     let (mut deaf, jid) = scene.guest().await;
     let (mut sender, _) = scene.guest().await;
-    let account = scene.server.accounts().loaded(jid.split('/').next().unwrap()).unwrap();
-    let session = account.with(|state| state.resources[0].session.clone());
+    let session = scene.session(&jid);
     let message = format!("<message to='{jid}' type='chat'><body>{}</body></message>", "x".repeat(60_000));
     let (mut sent, mut sender_heard) = (0, String::new());
     while !session.outbox.is_ending() {
@@ -181,16 +211,29 @@ async fn who_does_not_log_in_or_finish_a_stanza_in_time_is_told() {
     let mut silent = scene.connect().await;
     let (mut slow, _) = scene.guest().await;
     slow.send("<message><body>").await;
-    for client in [&mut silent, &mut slow] {
+    // whoever is logged in, but not bound, is not through either
+    let mut unbound = scene.connect().await;
+    unbound.send(&[OPEN, ANONYMOUS, OPEN].concat()).await;
+    for client in [&mut silent, &mut slow, &mut unbound] {
         let end = client.until("</stream:stream>").await;
         assert!(end.contains("<connection-timeout"), "{end}");
         assert!(end.contains("<stream:stream ") || end.starts_with("<stream:error>"), "{end}");
+        client.send("</stream:stream>").await;
+        client.until_end().await;
     }
+    scene.ended(Ended::LoginTimeout, 2).await;
+    scene.ended(Ended::StanzaTimeout, 1).await;
+    assert_eq!(scene.server.metrics().stream_errors(StreamCondition::ConnectionTimeout), 3);
+    assert_eq!(scene.server.metrics().ends_unanswered.value(), 0);
 }
 
 #[tokio::test]
 async fn too_many_before_login_from_one_address_are_not_served() {
-    let limits = Limits { connections_before_login_per_address_max: 2, ..Limits::default() };
+    let limits = Limits {
+        connections_before_login_per_address_max: 2,
+        loopback_unlimited: false,
+        ..Limits::default()
+    };
     let scene = Scene::new(StartTls::Off, limits).await;
     let (mut first, mut second) = (scene.connect().await, scene.connect().await);
     for client in [&mut first, &mut second] {
@@ -198,7 +241,7 @@ async fn too_many_before_login_from_one_address_are_not_served() {
         client.until("</stream:features>").await;
     }
     assert_eq!(scene.connect().await.until_end().await, "");
-    assert_eq!(scene.server.metrics().connections_refused.value(), 1);
+    assert_eq!(scene.server.metrics().ended(Ended::RefusedAddress), 1);
     first.send(&[ANONYMOUS, OPEN, BIND].concat()).await;
     first.until("</iq>").await;
     let mut next = scene.connect().await;
@@ -236,4 +279,216 @@ async fn handshake(scene: &Scene, socket: TcpStream) -> tokio_rustls::client::Tl
     let config = config.unwrap().with_root_certificates(roots).with_no_client_auth();
     let name = ServerName::try_from("localhost").unwrap();
     tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, socket).await.unwrap()
+}
+
+/// An iq that the server answers at once, and the end of its answer.
+const ASK: &str = "<iq type='set' id='n'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>";
+const ANSWER: &str = "id='n' type='result'/>";
+
+#[tokio::test]
+async fn bytes_that_trickle_in_win_no_time_before_login() {
+    let limits = Limits { login_s_max: 1, close_s_max: 1, ..Limits::default() };
+    let scene = Scene::new(StartTls::Off, limits).await;
+    for begin in ["", OPEN] {
+        let mut client = scene.connect().await;
+        client.send(begin).await;
+        let before = scene.server.metrics().ended(Ended::LoginTimeout);
+        while scene.server.metrics().ended(Ended::LoginTimeout) == before {
+            // white space is allowed in both places, for ever; at the end nobody takes it
+            if client.socket.write_all(b" ").await.is_err() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        scene.ended(Ended::LoginTimeout, before + 1).await;
+    }
+    assert_eq!(scene.server.metrics().ends_unanswered.value(), 2);
+    assert_eq!(scene.server.metrics().connections_open(), 0);
+}
+
+#[tokio::test]
+async fn handshakes_of_tls_that_stop_are_ended() {
+    let limits = Limits { login_s_max: 1, ..Limits::default() };
+    let scene = Scene::new(StartTls::Required, limits).await;
+    let mut asked = scene.connect().await;
+    asked.send(&[OPEN, STARTTLS].concat()).await;
+    asked.until("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>").await;
+    let mut silent = scene.connect_to(scene.direct).await;
+    // a record of a client's hello that is never finished (RFC 8446 §5.1)
+    let mut begun = scene.connect_to(scene.direct).await;
+    begun.socket.write_all(&[22, 3, 1, 2, 0, 1, 0]).await.unwrap();
+    for client in [&mut asked, &mut silent, &mut begun] {
+        assert_eq!(client.until_end().await, "");
+    }
+    scene.ended(Ended::TlsTimeout, 3).await;
+    let mut plain = scene.connect_to(scene.direct).await;
+    plain.send(OPEN).await;
+    scene.ended(Ended::TlsProtocol, 1).await;
+    drop(scene.connect_to(scene.direct).await);
+    scene.ended(Ended::TlsConnectionLost, 1).await;
+    assert_eq!(scene.server.metrics().connections_open(), 0);
+}
+
+#[tokio::test]
+async fn exchanges_and_streams_are_not_begun_without_end() {
+    let scene = Scene::plain().await;
+    let mut undecided = scene.connect().await;
+    let auth = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-1'/>";
+    undecided.send(&[OPEN, &auth.repeat(100)].concat()).await;
+    let heard = undecided.until("</stream:stream>").await;
+    assert_eq!(heard.matches("<challenge").count(), usize::from(SASL_EXCHANGES_MAX));
+    assert!(heard.contains("<policy-violation"), "{heard}");
+    let mut again = scene.connect().await;
+    again.send(&OPEN.repeat(100)).await;
+    let heard = again.until("</stream:stream>").await;
+    assert_eq!(heard.matches("<stream:features>").count(), 1, "{heard}");
+    assert!(heard.contains("<stream:error>"), "{heard}");
+    drop((undecided, again));
+    scene.ended(Ended::StreamError, 2).await;
+}
+
+#[tokio::test]
+async fn white_space_costs_nothing_between_stanzas_and_counts_within() {
+    let scene = Scene::plain().await;
+    let (mut client, _) = scene.guest().await;
+    for _ in 0..64 {
+        client.send(&" ".repeat(128 * 1024)).await;
+    }
+    client.send(ASK).await;
+    client.until(ANSWER).await;
+    client.send(&["<message><body>", &" ".repeat(300_000)].concat()).await;
+    let heard = client.until("</stream:stream>").await;
+    assert!(heard.contains("<policy-violation"), "{heard}");
+}
+
+#[tokio::test]
+async fn nobody_is_given_more_room_before_its_resource_is_bound() {
+    let scene = Scene::plain().await;
+    let mut client = scene.connect().await;
+    client.send(&[OPEN, ANONYMOUS, OPEN].concat()).await;
+    let big = "x".repeat(12_000);
+    client
+        .send(&format!("<iq type='set' id='b'><bind xmlns='urn:x'><resource>{big}</resource></bind></iq>"))
+        .await;
+    let heard = client.until("</stream:stream>").await;
+    assert!(heard.contains("<policy-violation"), "{heard}");
+    let (mut bound, jid) = scene.guest().await;
+    bound.send(&format!("<message to='{jid}' id='m'><body>{big}</body></message>")).await;
+    bound.until("</message>").await;
+}
+
+#[tokio::test]
+async fn a_flood_of_one_client_leaves_the_others_their_turns() {
+    // one thread for the server and all clients: whoever did not yield would stop everything
+    let scene = Scene::plain().await;
+    let (mut flood, _) = scene.guest().await;
+    let (mut client, _) = scene.guest().await;
+    let flooding = tokio::spawn(async move {
+        let answers = "<iq type='result' id='unasked' to='localhost'/>".repeat(10_000);
+        loop {
+            flood.send(&answers).await;
+        }
+    });
+    let received = &scene.server.metrics().stanzas_received;
+    for _ in 0..20 {
+        let before = received.value();
+        while received.value() < before + 1_000 {
+            tokio::task::yield_now().await;
+        }
+        client.send(ASK).await;
+        client.until(ANSWER).await;
+    }
+    assert!(!flooding.is_finished());
+    flooding.abort();
+}
+
+#[tokio::test]
+async fn who_never_reads_again_is_dropped_all_the_same() {
+    let scene = Scene::new(StartTls::Off, Limits { close_s_max: 1, ..Limits::default() }).await;
+    let (_deaf, jid) = scene.guest().await;
+    let (mut sender, _) = scene.guest().await;
+    let message = format!("<message to='{jid}' type='chat'><body>{}</body></message>", "x".repeat(60_000));
+    let metrics = scene.server.metrics();
+    let mut returned = 0;
+    while metrics.slow_readers.value() == 0 {
+        sender.send(&[&message, ASK].concat()).await;
+        returned += sender.until("id='n'").await.matches("<service-unavailable").count() as u64;
+    }
+    scene.ended(Ended::SlowReader, 1).await;
+    // what it had not written comes back, and less of it than would fill the sender's own queue
+    assert!(metrics.stanzas_bounced.value() > returned + 10, "{returned}");
+    while returned < metrics.stanzas_bounced.value() {
+        sender.until("<service-unavailable").await;
+        returned += 1;
+    }
+    sender.send(ASK).await;
+    sender.until(ANSWER).await;
+    assert_eq!(scene.server.metrics().ends_unanswered.value(), 1);
+    assert_eq!(scene.server.session_count(), 1, "the sender's");
+}
+
+#[tokio::test]
+async fn an_end_that_is_not_answered_is_one_all_the_same() {
+    let scene = Scene::new(StartTls::Off, Limits { close_s_max: 1, ..Limits::default() }).await;
+    let (mut stubborn, jid) = scene.guest().await;
+    let condition = Some(StreamCondition::PolicyViolation);
+    scene.session(&jid).outbox.end(End { condition, text: None, why: Ended::Kicked });
+    stubborn.until("</stream:stream>").await;
+    assert_eq!(scene.server.session_count(), 0, "the session is over with our end of the stream");
+    // what it still says is not listened to
+    stubborn.send(&ASK.repeat(100)).await;
+    assert_eq!(stubborn.until_end().await, "");
+    scene.ended(Ended::Kicked, 1).await;
+    assert_eq!(scene.server.metrics().ends_unanswered.value(), 1);
+    assert_eq!(scene.server.metrics().stream_errors(StreamCondition::PolicyViolation), 1);
+}
+
+#[tokio::test]
+async fn each_connection_is_counted_once_when_it_ends() {
+    let scene = Scene::plain().await;
+    let (mut orderly, _) = scene.guest().await;
+    orderly.send("</stream:stream>").await;
+    orderly.until_end().await;
+    let (vanished, _) = scene.guest().await;
+    drop(vanished);
+    let (broken, _) = scene.guest().await;
+    broken.socket.set_zero_linger().unwrap();
+    drop(broken);
+    drop(scene.connect().await);
+    let mut rude = scene.connect().await;
+    rude.send("<!-- -->").await;
+    rude.until("</stream:stream>").await;
+    // the first cause counts, not the reset behind it
+    rude.socket.set_zero_linger().unwrap();
+    drop(rude);
+    let mut early = scene.connect().await;
+    early.send(&[OPEN, STARTTLS].concat()).await;
+    early.until("</stream:stream>").await;
+    drop(early);
+    let (mut last, _) = scene.guest().await;
+    let expected = [
+        Ended::ClosedByClient,
+        Ended::EndOfFile,
+        Ended::Reset,
+        Ended::NoStream,
+        Ended::StreamError,
+        Ended::StarttlsRefused,
+    ];
+    for why in expected {
+        scene.ended(why, 1).await;
+    }
+    let metrics = scene.server.metrics();
+    assert_eq!(metrics.connections_open(), 1);
+    let (heard, ()) = tokio::join!(
+        async {
+            let heard = last.until("</stream:stream>").await;
+            last.send("</stream:stream>").await;
+            heard
+        },
+        scene.net.shutdown()
+    );
+    assert!(heard.contains("<system-shutdown"), "{heard}");
+    assert_eq!(metrics.ended(Ended::Shutdown), 1);
+    let all: u64 = Ended::ALL.iter().map(|why| metrics.ended(*why)).sum();
+    assert_eq!((all, metrics.connections_open()), (metrics.connections.value(), 0));
 }

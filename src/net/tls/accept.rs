@@ -9,6 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use hearth_core::ended::Ended;
 use rustls::ProtocolVersion;
 use rustls::server::{Acceptor, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -100,16 +101,16 @@ pub enum AcceptError {
 }
 
 impl AcceptError {
-    /// A word for counters.
+    /// What the end of the connection is counted as.
     #[must_use]
-    pub fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> Ended {
         match self {
-            AcceptError::UnknownHost(_) | AcceptError::NoHost => "tls-unknown-host",
-            AcceptError::Tls(rustls::Error::NoApplicationProtocol) => "tls-alpn",
-            AcceptError::Tls(rustls::Error::PeerIncompatible(_)) => "tls-incompatible",
-            AcceptError::Tls(rustls::Error::AlertReceived(_)) => "tls-alert-received",
-            AcceptError::Tls(_) => "tls-protocol",
-            AcceptError::Io(_) => "tls-connection-lost",
+            AcceptError::UnknownHost(_) | AcceptError::NoHost => Ended::TlsUnknownHost,
+            AcceptError::Tls(rustls::Error::NoApplicationProtocol) => Ended::TlsAlpn,
+            AcceptError::Tls(rustls::Error::PeerIncompatible(_)) => Ended::TlsIncompatible,
+            AcceptError::Tls(rustls::Error::AlertReceived(_)) => Ended::TlsAlertReceived,
+            AcceptError::Tls(_) => Ended::TlsProtocol,
+            AcceptError::Io(_) => Ended::TlsConnectionLost,
         }
     }
 }

@@ -115,7 +115,7 @@ async fn direct_tls_wants_xmpp_client_or_no_alpn_and_starttls_does_not_care() {
                 }
                 Err(()) => {
                     let error = server.unwrap_err();
-                    assert_eq!(error.reason(), "tls-alpn", "{error}");
+                    assert_eq!(error.reason().name(), "tls-alpn", "{error}");
                     let alert = rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol);
                     assert!(matches!(client, Err(AcceptError::Tls(error)) if error == alert), "{offered:?}");
                 }
@@ -237,7 +237,7 @@ async fn tls_1_2_without_the_extended_master_secret_is_refused() {
     assert!(
         matches!(&error, AcceptError::Tls(rustls::Error::PeerIncompatible(reason)) if *reason == expected)
     );
-    assert_eq!(error.reason(), "tls-incompatible");
+    assert_eq!(error.reason().name(), "tls-incompatible");
 }
 
 #[tokio::test]
@@ -258,7 +258,7 @@ async fn what_is_not_tls_ends_with_an_alert_or_silence_and_a_reason() {
         near.write_all(bytes).await.unwrap();
         near.shutdown().await.unwrap();
         let error = hosts.accept(far, Use::ClientDirect, None).await.unwrap_err();
-        assert_eq!(error.reason(), reason, "{what}: {error}");
+        assert_eq!(error.reason().name(), reason, "{what}: {error}");
     }
 }
 
