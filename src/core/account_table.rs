@@ -54,6 +54,8 @@ pub struct AccountRow {
     pub created_ms: i64,
     /// Its contacts.
     pub roster: Roster,
+    /// How many of its contacts could not be read, and are left out.
+    pub damaged: u64,
     /// How many messages wait in its log, up to [`OFFLINE_COUNTED_MAX`].
     pub offline: u32,
 }
@@ -82,9 +84,10 @@ pub fn load(sql: &mut dyn Sql, domain: &str, localpart: &str) -> Result<Option<A
         |row| Ok((row.int(0)?, row.flag(1)?, row.text(2)?.to_owned(), row.int(3)?, row.int(4)?)),
     )?;
     let Some((id, disabled, keys, created_ms, version)) = found else { return Ok(None) };
-    let roster = Roster::new(version, roster_table::items(sql, id)?);
+    let (items, damaged) = roster_table::items(sql, id)?;
+    let roster = Roster::new(version, items);
     let offline = log::offline_count(sql, id, OFFLINE_COUNTED_MAX)?;
-    Ok(Some(AccountRow { id, disabled, keys, created_ms, roster, offline }))
+    Ok(Some(AccountRow { id, disabled, keys, created_ms, roster, damaged, offline }))
 }
 
 /// The SCRAM keys of an account as text, and whether it is disabled.

@@ -12,6 +12,7 @@ use crate::account::{Account, AccountState, LogState};
 use crate::account_table;
 use crate::error::Internal;
 use crate::limits::{IDLE_ACCOUNTS_MAX, UNKNOWN_ACCOUNTS_MAX};
+use crate::metrics::Counter;
 
 const SHARDS: usize = 64;
 
@@ -29,12 +30,7 @@ struct Shard {
 pub struct Accounts {
     hasher: RandomState,
     shards: Vec<Mutex<Shard>>,
-}
-
-impl Default for Accounts {
-    fn default() -> Self {
-        Self { hasher: RandomState::new(), shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
-    }
+    damaged: Counter,
 }
 
 /// What was read is no longer true.
@@ -53,6 +49,12 @@ pub enum Known {
 }
 
 impl Accounts {
+    /// None loaded yet. `damaged` counts contacts that could not be read.
+    pub fn new(damaged: Counter) -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Self { hasher: RandomState::new(), shards, damaged }
+    }
+
     fn shard(&self, bare: &str) -> &Mutex<Shard> {
         let index = self.hasher.hash_one(bare) as usize % SHARDS;
         &self.shards[index]
@@ -135,6 +137,7 @@ impl Accounts {
             shard.remember_unknown(bare);
             return Ok(None);
         };
+        self.damaged.add(row.damaged);
         let log = LogState { has_offline: row.offline > 0, kept: row.offline, ..LogState::default() };
         let state =
             AccountState { roster: row.roster, disabled: row.disabled, log, ..AccountState::default() };

@@ -92,15 +92,15 @@ impl Server {
         let secret =
             parts.store.write(move |sql| crate::account_table::secret(sql, DECOY_SECRET, &fresh)).await?;
         let decoy_secret = secret.try_into().map_err(|_| Internal::Damaged("the decoy secret"))?;
-        let started_ms = parts.clock.unix_ms();
+        let (started_ms, metrics) = (parts.clock.unix_ms(), Metrics::default());
         Ok(Arc::new(Self {
             plan: parts.plan,
             hosts: parts.hosts,
             store: parts.store,
             clock: parts.clock,
             settings: ArcSwap::from_pointee(parts.settings),
-            accounts: Accounts::default(),
-            metrics: Metrics::default(),
+            accounts: Accounts::new(metrics.roster_items_damaged.clone()),
+            metrics,
             control: Control::default(),
             decoy_secret,
             next_session: AtomicU64::new(1),
