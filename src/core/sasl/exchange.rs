@@ -11,7 +11,7 @@ use super::anonymous::Anonymous;
 use super::identity::{Identity, Realm};
 use super::mechanism::{BindingType, Mechanism, Offer};
 use super::plain::Plain;
-use super::scram::{Extension, Scram, ServerNonce};
+use super::scram::{Scram, ServerNonce};
 use super::{Credentials, Failure, MESSAGE_BYTES_MAX};
 
 /// What the caller does next.
@@ -72,7 +72,7 @@ pub(super) trait Machine {
 }
 
 impl Exchange {
-    /// Begins an exchange of the mechanism with this name. `nonce` and `extensions` are SCRAM's.
+    /// Begins an exchange of the mechanism with this name. `nonce` is SCRAM's.
     ///
     /// # Errors
     /// As [`Offer::choose`]: what was not offered on this connection cannot be used.
@@ -81,11 +81,9 @@ impl Exchange {
         offer: &Arc<Offer>,
         name: &str,
         nonce: ServerNonce,
-        extensions: Vec<Extension>,
     ) -> Result<Self, Failure> {
         let mechanism = offer.choose(name)?;
-        let scram =
-            |hash, plus| Box::new(Scram::new(realm.clone(), offer.clone(), hash, plus, nonce, extensions));
+        let scram = |hash, plus| Box::new(Scram::new(realm.clone(), offer.clone(), hash, plus, nonce));
         let machine: Box<dyn Machine + Send> = match mechanism {
             Mechanism::Plain => Box::new(Plain::new(realm.clone())),
             Mechanism::Anonymous => Box::new(Anonymous),

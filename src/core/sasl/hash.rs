@@ -36,7 +36,7 @@ impl ScramHash {
     }
 
     /// Length of its output, in bytes.
-    pub const fn output_bytes(self) -> usize {
+    pub(super) const fn output_bytes(self) -> usize {
         match self {
             Self::Sha1 => 20,
             Self::Sha256 => 32,
@@ -45,7 +45,7 @@ impl ScramHash {
     }
 
     /// H(data).
-    pub fn digest(self, data: &[u8]) -> HashValue {
+    pub(super) fn digest(self, data: &[u8]) -> HashValue {
         match self {
             Self::Sha1 => HashValue::copy(&Sha1::digest(data)),
             Self::Sha256 => HashValue::copy(&Sha256::digest(data)),
@@ -86,14 +86,14 @@ fn hmac<M: Mac + KeyInit>(key: &[u8], parts: &[&[u8]]) -> HashValue {
 
 /// The output of a hash function. Often a secret: it is not printed, compared in constant time, and wiped.
 #[derive(Clone)]
-pub struct HashValue {
+pub(super) struct HashValue {
     bytes: [u8; 64],
     len: usize,
 }
 
 impl HashValue {
     /// A value read from elsewhere; `None` when it is not as long as this hash's output.
-    pub fn from_bytes(hash: ScramHash, bytes: &[u8]) -> Option<Self> {
+    pub(super) fn from_bytes(hash: ScramHash, bytes: &[u8]) -> Option<Self> {
         (bytes.len() == hash.output_bytes()).then(|| Self::copy(bytes))
     }
 
@@ -110,7 +110,7 @@ impl HashValue {
     }
 
     /// The octets.
-    pub fn as_bytes(&self) -> &[u8] {
+    pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 

@@ -38,28 +38,12 @@ impl ServerNonce {
     }
 }
 
-/// An optional attribute for the end of the server-first-message (RFC 5802 §5.1), as XEP-0474's `h`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Extension {
-    letter: char,
-    value: String,
-}
-
-impl Extension {
-    /// `None` unless the letter is free for extensions and the value is a `value` of RFC 5802 §7.
-    pub fn new(letter: char, value: &str) -> Option<Self> {
-        let attribute = format!("{letter}={value}");
-        message::is_extension(&attribute).then(|| Self { letter, value: value.to_owned() })
-    }
-}
-
 pub(super) struct Scram {
     realm: Arc<Realm>,
     offer: Arc<Offer>,
     hash: ScramHash,
     plus: bool,
     server_nonce: ServerNonce,
-    extensions: Vec<Extension>,
     state: State,
 }
 
@@ -99,9 +83,8 @@ impl Scram {
         hash: ScramHash,
         plus: bool,
         server_nonce: ServerNonce,
-        extensions: Vec<Extension>,
     ) -> Self {
-        Self { realm, offer, hash, plus, server_nonce, extensions, state: State::First }
+        Self { realm, offer, hash, plus, server_nonce, state: State::First }
     }
 
     fn open(&self, data: &[u8]) -> Result<Opening, Failure> {
@@ -139,11 +122,7 @@ impl Scram {
         let decoy = self.realm.decoys.keys(self.hash, &opening.account);
         let keys = known.unwrap_or(&decoy);
         let nonce = format!("{}{}", opening.client_nonce, self.server_nonce.0);
-        let mut server_first =
-            format!("r={nonce},s={},i={}", STANDARD.encode(keys.salt()), keys.iterations());
-        for Extension { letter, value } in &self.extensions {
-            server_first.extend([",", letter.encode_utf8(&mut [0; 4]), "=", value]);
-        }
+        let server_first = format!("r={nonce},s={},i={}", STANDARD.encode(keys.salt()), keys.iterations());
         Challenged {
             nonce,
             server_first,
