@@ -12,7 +12,7 @@ use super::identity::{Identity, Realm};
 use super::mechanism::{BindingType, Mechanism, Offer};
 use super::plain::Plain;
 use super::scram::{Scram, ServerNonce};
-use super::{Credentials, Failure, MESSAGE_BYTES_MAX};
+use super::{Credentials, Failure, KeysMark, MESSAGE_BYTES_MAX, Password};
 
 /// What the caller does next.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,6 +44,10 @@ pub struct Success {
     pub data: Option<Vec<u8>>,
     /// How the exchange was bound to its channel.
     pub binding: Option<BindingType>,
+    /// The keys that the proof was checked against; `None`: no account's.
+    pub mark: Option<KeysMark>,
+    /// The password, when the mechanism revealed it and the account lacks keys for some hash: they can be made now.
+    pub password: Option<Password>,
 }
 
 /// One exchange, begun by `<auth/>`.

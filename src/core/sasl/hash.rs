@@ -35,6 +35,27 @@ impl ScramHash {
         }
     }
 
+    /// The hashes in the order in which PLAIN prefers them: SHA-256's cost suits most machines.
+    pub(super) const FOR_PLAIN: [Self; 3] = [Self::Sha256, Self::Sha512, Self::Sha1];
+
+    /// Its place in [`ScramHash::ALL`].
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Sha512 => 0,
+            Self::Sha256 => 1,
+            Self::Sha1 => 2,
+        }
+    }
+
+    /// Its name within the family.
+    pub(super) const fn digits(self) -> &'static str {
+        match self {
+            Self::Sha1 => "1",
+            Self::Sha256 => "256",
+            Self::Sha512 => "512",
+        }
+    }
+
     /// Length of its output, in bytes.
     pub(super) const fn output_bytes(self) -> usize {
         match self {
@@ -156,6 +177,15 @@ mod tests {
     #[test]
     fn a_value_is_not_printed() {
         assert_eq!(format!("{:?}", ScramHash::Sha512.digest(b"a")), "HashValue(..)");
+    }
+
+    #[test]
+    fn each_knows_its_place() {
+        for (at, hash) in ScramHash::ALL.into_iter().enumerate() {
+            assert_eq!(hash.index(), at);
+            assert!(hash.scheme().ends_with(&format!("-{}", hash.digits())));
+            assert!(ScramHash::FOR_PLAIN.contains(&hash));
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::exchange::{Lookup, Machine, Step, Success};
 use super::hash::{HashValue, ScramHash};
 use super::identity::authorize;
 use super::mechanism::{BindingType, Offer};
-use super::{Credentials, Failure, Realm};
+use super::{Credentials, Failure, KeysMark, Realm};
 
 /// The server's part of the nonce: 24 characters that were never used before.
 pub struct ServerNonce(String);
@@ -50,7 +50,7 @@ pub(super) struct Scram {
 enum State {
     First,
     Account(Opening),
-    Final(Opening, Challenged),
+    Final(Opening, Box<Challenged>),
     Over,
 }
 
@@ -74,6 +74,7 @@ struct Challenged {
     /// The keys belong to an account, not to a decoy.
     known: Choice,
     disabled: bool,
+    mark: Option<KeysMark>,
 }
 
 impl Scram {
@@ -130,6 +131,7 @@ impl Scram {
             server_key: keys.server_key().clone(),
             known: Choice::from(u8::from(known.is_some())),
             disabled: credentials.is_some_and(|credentials| credentials.disabled),
+            mark: credentials.map(|credentials| credentials.mark),
         }
     }
 
@@ -153,7 +155,8 @@ impl Scram {
         }
         let signature = self.hash.hmac(sent.server_key.as_bytes(), &auth_message);
         let data = format!("v={}", STANDARD.encode(signature.as_bytes())).into_bytes();
-        Ok(Success { identity, data: Some(data), binding: opening.binding })
+        let (mark, binding) = (sent.mark, opening.binding);
+        Ok(Success { identity, data: Some(data), binding, mark, password: None })
     }
 
     /// H(ClientProof XOR ClientSignature) = StoredKey (RFC 5802 §3).
@@ -190,7 +193,7 @@ impl Machine for Scram {
         };
         let sent = self.challenge(&opening, credentials);
         let challenge = sent.server_first.clone().into_bytes();
-        self.state = State::Final(opening, sent);
+        self.state = State::Final(opening, Box::new(sent));
         Step::Challenge(challenge)
     }
 }

@@ -6,7 +6,7 @@ use super::header::OpenHeader;
 use super::register::PreAuthEntry;
 use crate::iq::Verb;
 use crate::outbox::End;
-use crate::sasl::{ConnectionFacts, Credentials, Failure, Identity, Lookup};
+use crate::sasl::{ConnectionFacts, Credentials, Failure, Lookup, Success};
 
 /// What can happen to a stream.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ pub enum Output {
     /// An attempt to log in failed: to be counted against the address.
     LoginFailed(Failure),
     /// The client is authenticated.
-    LoggedIn(Identity, &'static str),
+    LoggedIn(Box<Success>, &'static str),
     /// Answer an iq before authentication. Answer: `Answered`.
     PreAuth(PreAuthEntry, Verb, Stanza),
     /// Bind a resource. Answer: `Bound` or `BindRefused`.

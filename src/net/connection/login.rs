@@ -7,7 +7,7 @@ use hearth_core::bind;
 use hearth_core::iq::Verb;
 use hearth_core::limits::{DEPTH_MAX, ELEMENTS_MAX};
 use hearth_core::outbox::End;
-use hearth_core::sasl::{Failure, Identity};
+use hearth_core::sasl::{BindingType, Failure, KeysMark, Password, Success};
 use hearth_core::session::{Connected, Session};
 use hearth_core::stream::Input;
 use hearth_core::stream::register::{self, PreAuthCall, PreAuthEntry};
@@ -47,14 +47,32 @@ impl Connection {
         tracing::info!(reason = %failure, "login failed");
     }
 
-    pub(super) fn logged_in(&mut self, identity: Identity, mechanism: &'static str) {
-        self.identity = Some(identity);
+    pub(super) fn logged_in(&mut self, success: Success, mechanism: &'static str) {
+        tracing::debug!(mechanism, binding = success.binding.map(BindingType::name), "logged in");
+        if let (Some(mark), Some(password)) = (success.mark, success.password) {
+            self.complete_keys(mark, password);
+        }
+        self.proved = success.mark;
+        self.identity = Some(success.identity);
         self.mechanism = mechanism;
         let limits = &self.shared.server.settings().limits;
         self.framer.set_limits(FramerLimits {
             element_bytes_max: limits.stanza_bytes_max,
             elements_max: ELEMENTS_MAX,
             depth_max: DEPTH_MAX,
+        });
+    }
+
+    /// The password is known just now: keys that the account lacks are made of it, before anything else is read. As
+    /// many are made at a time as clients log in.
+    fn complete_keys(&mut self, mark: KeysMark, password: Password) {
+        let server = Arc::clone(self.server());
+        self.wait(async move {
+            if let Err(error) = server.complete_keys(mark, password).await {
+                // the next login tries again
+                tracing::warn!(%error, "keys that an account lacks could not be made");
+            }
+            Resume::Done
         });
     }
 
@@ -81,6 +99,7 @@ impl Connection {
         let server = Arc::clone(self.server());
         let request = bind::BindRequest {
             identity,
+            proved: self.proved,
             host,
             resource,
             connected: Connected {
