@@ -6,13 +6,13 @@
 //!
 //! A host's accounts change, and the decoys with them: each name draws lots with all shapes, heavier ones have better
 //! chances, and the best draw wins. So when a shape gains weight, some names go over to it and none moves between others;
-//! and weights are powers of two, so that this happens when the number of accounts with a shape has doubled. A name that
-//! goes over to another shape also gets another salt: just so looks an account whose password was changed.
+//! and weights are powers of two, so that this happens only when the number of accounts with a shape passes one. A name
+//! that goes over to another shape also gets another salt: just so looks an account whose password was changed.
 //!
 //! What an observer can still learn, with patience: a name that takes on a shape other than that of new passwords
-//! ([`Shape::OWN`]) is no account (after an import that more than doubles a shape, or when accounts are removed); shapes
-//! beyond the [`SHAPES_MAX`] commonest of a host belong to accounts; of salts, only their length and the form of a random
-//! UUID are imitated.
+//! ([`Shape::OWN`]) is no account (after an import that lifts a shape past a power of two, or when accounts are removed);
+//! shapes beyond the [`SHAPES_MAX`] commonest of a host belong to accounts; of salts, only their length and the form of a
+//! random UUID are imitated.
 
 use std::sync::Arc;
 
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn names_stay_with_their_shape_until_another_has_doubled() {
+    fn names_stay_with_their_shape_until_another_gains_weight() {
         let many: Vec<String> = (0..1_000).map(|n| format!("user{n}")).collect();
         let all = |shares: &[(&str, u64)]| {
             let decoys = decoys(shares);
