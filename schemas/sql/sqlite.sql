@@ -5,9 +5,13 @@ CREATE TABLE core_account (
             keys TEXT NOT NULL,
             disabled SMALLINT NOT NULL,
             created_ms BIGINT NOT NULL,
-            roster_version BIGINT NOT NULL,
+            roster_version BIGINT NOT NULL, shape TEXT NOT NULL DEFAULT '?', keys_generation BIGINT NOT NULL DEFAULT 0,
             UNIQUE (domain, localpart)
         );
+
+CREATE INDEX core_account_by_shape ON core_account (domain, disabled, shape);
+
+CREATE TABLE core_account_gone (account BIGINT PRIMARY KEY);
 
 CREATE TABLE core_counter (name TEXT PRIMARY KEY, value BIGINT NOT NULL);
 

@@ -110,6 +110,8 @@ pub struct AccountState {
     pub away_ms: i64,
     /// Whether the account may not log in.
     pub disabled: bool,
+    /// The generation of its keys ([`KeysMark`](crate::sasl::KeysMark)): logins with older ones are void.
+    pub keys_generation: i64,
     /// Whether the account was removed: nothing may be bound or stored any more.
     pub removed: bool,
     /// What modules hung on it.

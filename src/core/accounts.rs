@@ -9,9 +9,10 @@ use hearth_wire::BareJid;
 use parking_lot::Mutex;
 
 use crate::account::{Account, AccountState, LogState};
-use crate::account_table;
+use crate::account_table::{self, LoginRow};
 use crate::error::Internal;
 use crate::limits::{IDLE_ACCOUNTS_MAX, UNKNOWN_ACCOUNTS_MAX};
+use crate::metrics::Counter;
 
 const SHARDS: usize = 64;
 
@@ -20,7 +21,7 @@ struct Shard {
     loaded: HashMap<BareJid, Arc<Account>>,
     /// Names that are not accounts.
     unknown: HashSet<BareJid>,
-    /// Grows when an account is made or removed: a load that began before must look again.
+    /// Grows when an account is made, removed or changed behind its back: a load that began before must look again.
     generation: u64,
 }
 
@@ -29,12 +30,7 @@ struct Shard {
 pub struct Accounts {
     hasher: RandomState,
     shards: Vec<Mutex<Shard>>,
-}
-
-impl Default for Accounts {
-    fn default() -> Self {
-        Self { hasher: RandomState::new(), shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
-    }
+    damaged: Counter,
 }
 
 /// What was read is no longer true.
@@ -53,6 +49,12 @@ pub enum Known {
 }
 
 impl Accounts {
+    /// None loaded yet. `damaged` counts contacts that could not be read.
+    pub fn new(damaged: Counter) -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Self { hasher: RandomState::new(), shards, damaged }
+    }
+
     fn shard(&self, bare: &str) -> &Mutex<Shard> {
         let index = self.hasher.hash_one(bare) as usize % SHARDS;
         &self.shards[index]
@@ -93,12 +95,12 @@ impl Accounts {
         }
     }
 
-    /// The SCRAM keys of an account as text, and whether it is disabled; always asked of the store. Loads the account by
+    /// What an account logs in with; always asked of the store. Loads the account by
     /// the way: who logs in needs it next.
     ///
     /// # Errors
     /// [`Internal`] if the store failed.
-    pub async fn load_keys(&self, store: &Store, bare: &BareJid) -> Result<Option<(String, bool)>, Internal> {
+    pub async fn load_keys(&self, store: &Store, bare: &BareJid) -> Result<Option<LoginRow>, Internal> {
         loop {
             let (known, generation) = {
                 let shard = self.shard(bare.as_str()).lock();
@@ -107,10 +109,10 @@ impl Accounts {
             let Some(localpart) = bare.local().map(str::to_owned) else { return Ok(None) };
             let domain = bare.domain().to_owned();
             if known {
-                return Ok(store.read(move |sql| account_table::keys(sql, &domain, &localpart)).await?);
+                return Ok(store.read(move |sql| account_table::login_row(sql, &domain, &localpart)).await?);
             }
             let row = store.read(move |sql| account_table::load(sql, &domain, &localpart)).await?;
-            let keys = row.as_ref().map(|row| (row.keys.clone(), row.disabled));
+            let keys = row.as_ref().map(|row| row.login.clone());
             if self.insert(bare, row, generation).is_ok() {
                 return Ok(keys);
             }
@@ -135,10 +137,12 @@ impl Accounts {
             shard.remember_unknown(bare);
             return Ok(None);
         };
+        self.damaged.add(row.damaged);
         let (kept, newest) = (row.offline, row.newest);
         let log = LogState { has_offline: kept > 0, kept, newest, ..LogState::default() };
-        let state =
-            AccountState { roster: row.roster, disabled: row.disabled, log, ..AccountState::default() };
+        let LoginRow { disabled, mark, .. } = row.login;
+        let (roster, keys_generation) = (row.roster, mark.generation);
+        let state = AccountState { roster, disabled, keys_generation, log, ..AccountState::default() };
         let made = Arc::new(Account::new(Some(row.id), bare.clone(), row.created_ms, state));
         shard.let_go();
         let account = shard.loaded.entry(made.jid.clone()).or_insert(made);
@@ -165,6 +169,14 @@ impl Accounts {
         shard.generation += 1;
         shard.unknown.remove(bare);
         shard.loaded.remove(bare);
+    }
+
+    /// What is stored of this account was changed, loaded or not: whoever reads it now must look again. The account, if
+    /// it is loaded, is the caller's to change.
+    pub fn changed(&self, bare: &str) -> Option<Arc<Account>> {
+        let mut shard = self.shard(bare).lock();
+        shard.generation += 1;
+        shard.loaded.get(bare).cloned()
     }
 
     /// Every loaded account, one shard at a time.

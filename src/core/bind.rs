@@ -17,7 +17,7 @@ use crate::offline;
 use crate::outbox::{End, Item};
 use crate::presence;
 use crate::random;
-use crate::sasl::Identity;
+use crate::sasl::{Identity, KeysMark};
 use crate::server::{Conflict, Server};
 use crate::session::{Connected, Session};
 
@@ -26,6 +26,8 @@ use crate::session::{Connected, Session};
 pub struct BindRequest {
     /// Who it has proved to be.
     pub identity: Identity,
+    /// The keys that this was proved with; `None`: by other means.
+    pub proved: Option<KeysMark>,
     /// The host it logged in to.
     pub host: Arc<Host>,
     /// The resource it wants; `None`: any.
@@ -40,7 +42,7 @@ pub struct BindRequest {
 ///
 /// # Errors
 /// What the client is told: `conflict`, `resource-constraint`, `bad-request` for a resource that is none,
-/// `not-authorized` when the account has gone meanwhile.
+/// `not-authorized` when the account has gone meanwhile, or its password is another one.
 pub async fn bind(server: &Arc<Server>, request: BindRequest) -> Result<Arc<Session>, StanzaError> {
     let account = owner(server, &request).await?;
     let settings = server.settings();
@@ -51,8 +53,11 @@ pub async fn bind(server: &Arc<Server>, request: BindRequest) -> Result<Arc<Sess
     };
     let bound = wanted.and_then(|wanted| {
         account.with(|state| {
-            // either may have happened since the proof was checked
-            if state.removed || state.disabled {
+            // each may have happened since the proof was checked
+            if state.removed
+                || state.disabled
+                || request.proved.is_some_and(|mark| is_void(mark, &account, state))
+            {
                 return Err(StanzaError::new(StanzaCondition::NotAuthorized));
             }
             let (jid, replaced) = claim(state, &account.jid, wanted, settings.conflict)?;
@@ -86,6 +91,12 @@ pub async fn bind(server: &Arc<Server>, request: BindRequest) -> Result<Arc<Sess
     server.metrics().logins.up();
     server.tell(&Event::SessionBound(&session));
     Ok(session)
+}
+
+/// Whether the keys of a proof are no longer those of the account: its password was changed, or it is another account of
+/// this name. (Memory follows the store, so it may be behind a proof.)
+fn is_void(mark: KeysMark, account: &Account, state: &AccountState) -> bool {
+    account.id != Some(mark.account) || mark.generation < state.keys_generation
 }
 
 /// The account of an identity.

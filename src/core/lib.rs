@@ -20,6 +20,7 @@ pub mod event;
 pub mod host;
 pub mod im;
 pub mod iq;
+pub mod key_tally;
 pub mod limits;
 mod message;
 pub mod metrics;

@@ -36,7 +36,7 @@ pub const BOUNCED_CONTENT_BYTES_MAX: usize = SESSION_QUEUE_BYTES_MAX / 8;
 pub const SESSION_COMMITS_MAX: usize = 256;
 /// Stanzas of one account that wait for a commit, from all senders together.
 pub const ACCOUNT_WAITING_MAX: usize = 4_096;
-/// Entities one session has sent directed presence to and not taken back (RFC 6121 §4.6).
+/// Entities one session has sent directed presence to and not taken back (RFC 6121 §4.6); more is refused.
 pub const DIRECTED_PRESENCE_MAX: usize = 1_000;
 /// Offline messages read and handed to a session at a time.
 pub const OFFLINE_PAGE_ROWS: u32 = 100;

@@ -105,6 +105,8 @@ counters! {
     messages_stored = "messages_stored_total",
     /// Sessions told to end because their client did not read.
     slow_readers = "slow_readers_total",
+    /// Contacts left out of a roster because their row in the store is damaged, at each loading of the account.
+    roster_items_damaged = "roster_items_damaged_total",
     /// Stanzas dropped: error to nobody who could take it (RFC 6121 §8.5).
     dropped_error = "stanzas_dropped_total" { "reason": "error" },
     /// Stanzas dropped: headline to nobody available (RFC 6121 §8.5.2.2.1).

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use hearth_wire::{BareJid, Jid, Kind, Payload, PresenceType, Stanza, StanzaCondition, StanzaError};
+use hearth_wire::{
+    BareJid, ErrorType, Jid, Kind, Payload, PresenceType, Stanza, StanzaCondition, StanzaError,
+};
 
 use crate::account::{Account, AccountState, Resource};
 use crate::event::Event;
@@ -227,20 +229,24 @@ fn send_to(server: &Arc<Server>, presence: &Arc<Stanza>, to: &Jid) {
 }
 
 /// Remembers whom a session sent directed presence to (RFC 6121 §4.6.3).
-pub(crate) fn note_directed(session: &Arc<Session>, to: &Jid, kind: PresenceType) {
+///
+/// # Errors
+/// There are too many already. The presence must not be delivered then: nobody would take it back at the end.
+pub(crate) fn note_directed(session: &Arc<Session>, to: &Jid, kind: PresenceType) -> Result<(), StanzaError> {
     session.account.with(|state| {
-        let Some(resource) = state.resource_of(session.id) else { return };
+        let Some(resource) = state.resource_of(session.id) else { return Ok(()) };
         match kind {
             PresenceType::Unavailable => resource.directed.retain(|jid| jid != to),
             _ if resource.directed.contains(to) => {}
-            _ => {
-                if resource.directed.len() >= DIRECTED_PRESENCE_MAX {
-                    resource.directed.remove(0);
-                }
-                resource.directed.push(to.clone());
+            _ if resource.directed.len() >= DIRECTED_PRESENCE_MAX => {
+                return Err(StanzaError::new(StanzaCondition::ResourceConstraint)
+                    .with_type(ErrorType::Wait)
+                    .with_text("you have sent directed presence to too many; take some back"));
             }
+            _ => resource.directed.push(to.clone()),
         }
-    });
+        Ok(())
+    })
 }
 
 /// A probe to a local account (RFC 6121 §4.3.2, §4.6.6).

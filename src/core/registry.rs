@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
-use hearth_store::{kv, log};
+use hearth_store::{Store, StoreError, WriteSql, kv};
 use hearth_wire::{BareJid, Stanza, StreamCondition};
+use tokio::sync::oneshot;
 
-use crate::account::Account;
-use crate::account_table::{self, Listed, NewAccount};
+use crate::account::{Account, AccountState};
+use crate::account_table::{self, Changed, Listed, NewAccount};
 use crate::ended::Ended;
 use crate::error::Internal;
+use crate::key_tally::{Counted, KeyTally};
 use crate::outbox::End;
 use crate::random;
-use crate::sasl::{Credentials, ITERATIONS, Password, Salts};
+use crate::roster::Roster;
+use crate::sasl::{Credentials, ITERATIONS, KeysMark, Password, Salts, Shape};
 use crate::server::Server;
 use crate::session::Session;
+use crate::subscribe;
 
 /// Why an account could not be changed.
 #[derive(Debug, thiserror::Error)]
@@ -42,22 +46,71 @@ pub async fn derive(password: Password) -> Result<Credentials, Internal> {
     derived.await.map_err(|_| Internal::Task)?.map_err(|_| Internal::Damaged("derived keys"))
 }
 
+/// Accounts whose shape is noted in one commit, where that was not done yet.
+const NOTED_AT_ONCE: u32 = 500;
+/// Rows of a removed account's log that go in one commit: no other commit waits long for it.
+const FORGOTTEN_AT_ONCE: u32 = 1_000;
+
+/// Counts the keys of all accounts, at the start.
+///
+/// # Errors
+/// [`Internal`].
+pub(crate) async fn count_keys(store: &Store) -> Result<KeyTally, Internal> {
+    while store.write(|sql| account_table::note_shapes(sql, NOTED_AT_ONCE)).await? > 0 {}
+    Ok(store.read(KeyTally::load).await?)
+}
+
+/// Removes what is left of the logs of removed accounts, after a start: the last process may have ended amid that.
+pub(crate) async fn forget_logs(store: Store) {
+    let rest = async {
+        for id in store.read(account_table::gone).await? {
+            forget_log(&store, id).await?;
+        }
+        Ok::<(), StoreError>(())
+    };
+    if let Err(error) = rest.await {
+        tracing::warn!(%error, "the messages of removed accounts could not be removed; the next start tries again");
+    }
+}
+
+async fn forget_log(store: &Store, id: i64) -> Result<(), StoreError> {
+    while !store.write(move |sql| account_table::forget_log(sql, id, FORGOTTEN_AT_ONCE)).await? {}
+    Ok(())
+}
+
+/// Writes; memory follows in the order of commits, whether or not somebody still waits for the answer.
+async fn commit<T: Send + 'static, R: Send + 'static>(
+    store: &Store,
+    job: impl FnMut(&mut dyn WriteSql) -> Result<T, StoreError> + Send + 'static,
+    follow: impl FnOnce(T) -> R + Send + 'static,
+) -> Result<R, Internal> {
+    let permit = store.reserve().await?;
+    let (tell, told) = oneshot::channel();
+    permit.submit_then(job, move |outcome| {
+        let _ = tell.send(outcome.map(follow));
+    });
+    Ok(told.await.map_err(|_| Internal::Task)??)
+}
+
 impl Server {
     /// Makes an account.
     ///
     /// # Errors
     /// [`AccountError`]; the store is unchanged then.
     pub async fn create_account(&self, jid: &BareJid, keys: &Credentials) -> Result<(), AccountError> {
-        let created = self.import_accounts(vec![(jid.clone(), keys.to_text().to_string())]).await?;
+        let created = self.import_accounts(vec![(jid.clone(), keys.clone())]).await?;
         if created == 1 { Ok(()) } else { Err(AccountError::Exists(jid.clone())) }
     }
 
-    /// Makes many accounts from their SCRAM keys as text (RFC 5803), in one commit; names that are taken are passed over.
+    /// Makes many accounts from their SCRAM keys, in one commit; names that are taken are passed over.
     /// Answers how many were made.
     ///
     /// # Errors
     /// [`AccountError`]; the store is unchanged then.
-    pub async fn import_accounts(&self, accounts: Vec<(BareJid, String)>) -> Result<usize, AccountError> {
+    pub async fn import_accounts(
+        &self,
+        accounts: Vec<(BareJid, Credentials)>,
+    ) -> Result<usize, AccountError> {
         let created_ms = self.now_ms();
         let mut rows = Vec::with_capacity(accounts.len());
         for (jid, keys) in accounts {
@@ -67,18 +120,25 @@ impl Server {
             let (domain, localpart) = (jid.domain().to_owned(), localpart.to_owned());
             rows.push((jid, NewAccount { domain, localpart, keys, created_ms }));
         }
-        let rows = Arc::new(rows);
-        let work = Arc::clone(&rows);
-        let made = self.store().write(move |sql| {
-            let mut made = 0;
-            for (_, row) in work.iter() {
-                made += usize::from(account_table::create(sql, row)?.is_some());
+        let job = move |sql: &mut dyn WriteSql| {
+            let mut made = Vec::new();
+            for (jid, row) in &rows {
+                if account_table::create(sql, row)?.is_some() {
+                    let (domain, shape) = (row.domain.clone(), Shape::from(&row.keys));
+                    made.push((jid.clone(), Counted { domain, shape, disabled: false }));
+                }
             }
             Ok(made)
+        };
+        let (known, tally) = (Arc::clone(self.accounts()), Arc::clone(self.key_tally()));
+        let made = commit(self.store(), job, move |made| {
+            for (jid, counted) in &made {
+                known.forget_unknown(jid.as_str());
+                tally.add(counted);
+            }
+            made.len()
         });
-        let made = made.await.map_err(Internal::from)?;
-        rows.iter().for_each(|(jid, _)| self.accounts().forget_unknown(jid.as_str()));
-        Ok(made)
+        Ok(made.await?)
     }
 
     /// The account, loaded.
@@ -95,13 +155,11 @@ impl Server {
     /// # Errors
     /// [`Internal`] if the store fails or what it holds is damaged.
     pub async fn credentials(&self, jid: &BareJid) -> Result<Option<Credentials>, Internal> {
-        let Some((keys, disabled)) = self.accounts().load_keys(self.store(), jid).await? else {
-            return Ok(None);
-        };
-        Credentials::from_text(&keys, disabled).map(Some).map_err(|_| Internal::Damaged("SCRAM keys"))
+        let Some(row) = self.accounts().load_keys(self.store(), jid).await? else { return Ok(None) };
+        row.credentials().map(Some).ok_or(Internal::Damaged("SCRAM keys"))
     }
 
-    /// Sets new keys, i.e. a new password. Sessions other than `keep` end.
+    /// Sets new keys, i.e. a new password. Sessions other than `keep` end, and so do logins that are not bound yet.
     ///
     /// # Errors
     /// [`AccountError`]; the old password holds then.
@@ -113,13 +171,35 @@ impl Server {
     ) -> Result<(), AccountError> {
         let account = self.account(jid).await?;
         let id = account.id.ok_or_else(|| AccountError::Unknown(jid.clone()))?;
-        let keys = keys.to_text().to_string();
-        let set = self.store().write(move |sql| account_table::set_keys(sql, id, &keys)).await;
-        if !set.map_err(Internal::from)? {
-            return Err(AccountError::Unknown(jid.clone()));
-        }
-        end_sessions(&account, keep, "the password was changed");
-        Ok(())
+        let (keys, tally) = (keys.clone(), Arc::clone(self.key_tally()));
+        let job = move |sql: &mut dyn WriteSql| account_table::set_keys(sql, id, &keys);
+        let set = commit(self.store(), job, move |changed: Option<Changed>| {
+            let Some(changed) = changed else { return false };
+            tally.change(&changed.before, &changed.after);
+            account.with(|state| {
+                state.keys_generation = state.keys_generation.max(changed.generation);
+                end_sessions(state, keep, "the password was changed");
+            });
+            true
+        });
+        if set.await? { Ok(()) } else { Err(AccountError::Unknown(jid.clone())) }
+    }
+
+    /// Makes the keys that an account lacks, of the password that it logged in with: clients with other hashes can use it
+    /// from now on, and its host can offer them ([`crate::key_tally`]). Nothing, if the password is another one by now.
+    ///
+    /// # Errors
+    /// [`Internal`]; the account can be used as before then.
+    pub async fn complete_keys(&self, mark: KeysMark, password: Password) -> Result<(), Internal> {
+        let keys = derive(password).await?;
+        let tally = Arc::clone(self.key_tally());
+        let job = move |sql: &mut dyn WriteSql| account_table::complete_keys(sql, mark, &keys);
+        commit(self.store(), job, move |changed: Option<Changed>| {
+            if let Some(changed) = changed {
+                tally.change(&changed.before, &changed.after);
+            }
+        })
+        .await
     }
 
     /// Disables or enables an account; a disabled one has no session.
@@ -129,15 +209,20 @@ impl Server {
     pub async fn set_disabled(&self, jid: &BareJid, disabled: bool) -> Result<(), AccountError> {
         let account = self.account(jid).await?;
         let id = account.id.ok_or_else(|| AccountError::Unknown(jid.clone()))?;
-        let set = self.store().write(move |sql| account_table::set_disabled(sql, id, disabled)).await;
-        if !set.map_err(Internal::from)? {
-            return Err(AccountError::Unknown(jid.clone()));
-        }
-        account.with(|state| state.disabled = disabled);
-        if disabled {
-            end_sessions(&account, None, "the account was disabled");
-        }
-        Ok(())
+        let tally = Arc::clone(self.key_tally());
+        let job = move |sql: &mut dyn WriteSql| account_table::set_disabled(sql, id, disabled);
+        let set = commit(self.store(), job, move |changed: Option<(Counted, Counted)>| {
+            let Some((before, after)) = changed else { return false };
+            tally.change(&before, &after);
+            account.with(|state| {
+                state.disabled = disabled;
+                if disabled {
+                    end_sessions(state, None, "the account was disabled");
+                }
+            });
+            true
+        });
+        if set.await? { Ok(()) } else { Err(AccountError::Unknown(jid.clone())) }
     }
 
     /// Whether an account may not log in.
@@ -146,7 +231,7 @@ impl Server {
     /// [`AccountError::Unknown`] if there is none.
     pub async fn is_disabled(&self, jid: &BareJid) -> Result<bool, AccountError> {
         let found = self.accounts().load_keys(self.store(), jid).await?;
-        found.map(|(_, disabled)| disabled).ok_or_else(|| AccountError::Unknown(jid.clone()))
+        found.map(|row| row.disabled).ok_or_else(|| AccountError::Unknown(jid.clone()))
     }
 
     /// Removes an account with everything stored for it, tells its contacts (RFC 6121 §2.5.2), and ends its sessions.
@@ -163,45 +248,52 @@ impl Server {
     /// [`AccountError`]; the account stays then.
     pub async fn remove_account_of(
         self: &Arc<Self>,
-        session: &Session,
+        session: &Arc<Session>,
         answer: Stanza,
     ) -> Result<(), AccountError> {
-        let send = || session.send(answer, self.metrics());
+        let (asker, server) = (Arc::clone(session), Arc::clone(self));
+        let send = move || asker.send(answer, server.metrics());
         self.remove(&session.account.jid, send).await
     }
 
-    async fn remove(self: &Arc<Self>, jid: &BareJid, before_end: impl FnOnce()) -> Result<(), AccountError> {
+    /// One transaction takes the account away and changes the rosters of its contacts: whenever the process ends, both
+    /// have happened or neither.
+    async fn remove(
+        self: &Arc<Self>,
+        jid: &BareJid,
+        before_end: impl FnOnce() + Send + 'static,
+    ) -> Result<(), AccountError> {
         let account = self.account(jid).await?;
         let id = account.id.ok_or_else(|| AccountError::Unknown(jid.clone()))?;
-        let forget = self.plan().forget().to_vec();
-        let removed = self.store().write(move |sql| {
+        let (forget, own) = (self.plan().forget().to_vec(), jid.clone());
+        let job = move |sql: &mut dyn WriteSql| {
+            let partings = subscribe::part_all(sql, id, &own)?;
             for forget in &forget {
                 forget(sql, id)?;
             }
             kv::forget_account(sql, id)?;
-            account_table::remove(sql, id)
+            Ok(account_table::remove(sql, id)?.map(|counted| (counted, partings)))
+        };
+        let server = Arc::clone(self);
+        let removed = commit(self.store(), job, move |removed| {
+            let Some((counted, partings)) = removed else { return false };
+            server.key_tally().remove(&counted);
+            account.with(|state| {
+                state.removed = true;
+                // nobody is a contact any more: the end of the sessions is told to nobody
+                state.roster = Roster::default();
+            });
+            partings.into_iter().for_each(|parting| parting.tell(&server, &account));
+            before_end();
+            account.with(|state| end_sessions(state, None, "the account was removed"));
+            server.accounts().forget(account.jid.as_str());
+            true
         });
-        removed.await.map_err(Internal::from)?;
-        let contacts = account.with(|state| {
-            state.removed = true;
-            // nobody is a contact any more: the end of the sessions is told to nobody
-            let roster = std::mem::take(&mut state.roster);
-            let items = roster.items().iter();
-            items.map(|item| (item.jid.clone(), item.subscription)).collect::<Vec<_>>()
-        });
-        for (contact, subscription) in contacts {
-            crate::subscribe::part(self, &account, &contact, subscription).await;
+        if !removed.await? {
+            return Err(AccountError::Unknown(jid.clone()));
         }
-        before_end();
-        end_sessions(&account, None, "the account was removed");
-        self.accounts().forget(jid.as_str());
-        // the log can be long: in pieces, so that no other commit waits for it
-        loop {
-            let gone = self.store().write(move |sql| log::forget_account(sql, id, 1_000)).await;
-            if gone.map_err(Internal::from)?.rows == 0 {
-                return Ok(());
-            }
-        }
+        // from here on a new start would do it
+        Ok(forget_log(self.store(), id).await.map_err(Internal::from)?)
     }
 
     /// Accounts of a host in the order of their names, from behind `after` on.
@@ -229,12 +321,9 @@ impl Server {
 }
 
 /// Tells the account's sessions to end, but for one.
-fn end_sessions(account: &Account, keep: Option<u64>, why: &str) {
-    account.with(|state| {
-        for resource in state.resources.iter().filter(|resource| Some(resource.session.id) != keep) {
-            let condition = Some(StreamCondition::NotAuthorized);
-            let text = Some(why.to_owned());
-            resource.session.outbox.end(End { condition, text, why: Ended::AccountChanged });
-        }
-    });
+fn end_sessions(state: &AccountState, keep: Option<u64>, why: &str) {
+    for resource in state.resources.iter().filter(|resource| Some(resource.session.id) != keep) {
+        let (condition, text) = (Some(StreamCondition::NotAuthorized), Some(why.to_owned()));
+        resource.session.outbox.end(End { condition, text, why: Ended::AccountChanged });
+    }
 }

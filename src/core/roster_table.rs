@@ -12,43 +12,72 @@ use crate::subscription::Subscription;
 /// Removed contacts remembered for interim pushes (RFC 6121 §2.6.3).
 const GONE_MAX: i64 = 256;
 
-/// All that is known of an account's contacts.
+/// All that is known of an account's contacts, and how many rows could not be read: those are left out, since the
+/// rest of the roster is needed all the same.
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn items(sql: &mut dyn Sql, account: i64) -> Result<Vec<RosterItem>, StoreError> {
-    sql.list(
+pub fn items(sql: &mut dyn Sql, account: i64) -> Result<(Vec<RosterItem>, u64), StoreError> {
+    let (mut items, mut damaged) = (Vec::new(), 0);
+    sql.each(
         "SELECT jid, name, groups, subscription, listed, request, version FROM core_roster_item WHERE account = ?1",
         &[Value::Int(account)],
-        read,
-    )
+        &mut |row| {
+            match sound(account, row) {
+                Some(item) => items.push(item),
+                None => damaged += 1,
+            }
+            Ok(())
+        },
+    )?;
+    Ok((items, damaged))
 }
 
-/// What is known of one contact.
+/// What is known of one contact. Nothing, if its row cannot be read: the next change writes it anew.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn item(sql: &mut dyn Sql, account: i64, jid: &BareJid) -> Result<Option<RosterItem>, StoreError> {
-    sql.optional(
+    let found = sql.optional(
         "SELECT jid, name, groups, subscription, listed, request, version FROM core_roster_item \
          WHERE account = ?1 AND jid = ?2",
         &[Value::Int(account), Value::Text(jid.as_str())],
-        read,
-    )
+        |row| Ok(sound(account, row)),
+    )?;
+    Ok(found.flatten())
 }
 
-fn read(row: &Row<'_>) -> Result<RosterItem, StoreError> {
-    let damaged = |_| StoreError::Refused("a roster item in the store is damaged");
-    let jid = BareJid::parse(row.text(0)?)
-        .map_err(|_| StoreError::Refused("an address in the store is damaged"))?;
-    let groups: Vec<Box<str>> = serde_json::from_str(row.text(2)?).map_err(damaged)?;
-    let bits = u8::try_from(row.int(3)?).unwrap_or_default();
+/// The item, unless its row is not what we wrote; an operator must learn of that.
+fn sound(account: i64, row: &Row<'_>) -> Option<RosterItem> {
+    read(row).inspect_err(|error| tracing::error!(account, %error, "a contact in the store is damaged")).ok()
+}
+
+/// Why a row is not what we wrote.
+#[derive(Debug, thiserror::Error)]
+enum Damage {
+    #[error("{0}")]
+    Column(#[from] StoreError),
+    #[error("the address: {0}")]
+    Address(#[from] hearth_wire::JidError),
+    #[error("the groups")]
+    Groups(#[from] serde_json::Error),
+    #[error("the subscription")]
+    Subscription,
+    #[error("the request")]
+    Request,
+}
+
+fn read(row: &Row<'_>) -> Result<RosterItem, Damage> {
+    let jid = BareJid::parse(row.text(0)?)?;
+    let groups: Vec<Box<str>> = serde_json::from_str(row.text(2)?)?;
+    let bits = u8::try_from(row.int(3)?).map_err(|_| Damage::Subscription)?;
+    let request = row.optional_text(5)?.map(|text| framer::read_stanza(text).ok_or(Damage::Request));
     Ok(RosterItem {
         name: row.optional_text(1)?.map(Into::into),
         groups: groups.into(),
         subscription: Subscription::from_bits(bits),
         listed: row.flag(4)?,
-        request: row.optional_text(5)?.and_then(framer::read_stanza).map(Arc::new),
+        request: request.transpose()?.map(Arc::new),
         version: row.int(6)?,
         ..RosterItem::new(jid)
     })

@@ -278,7 +278,10 @@ impl Server {
                 Flow::Done
             }
             PresenceType::Available | PresenceType::Unavailable => {
-                presence::note_directed(session, &to, kind);
+                if let Err(error) = presence::note_directed(session, &to, kind) {
+                    self.refuse(session, &stanza, &error);
+                    return Flow::Done;
+                }
                 self.hand_over(session, account, stanza)
             }
             _ => self.hand_over(session, account, stanza),

@@ -19,21 +19,23 @@ mod password;
 mod plain;
 mod prep;
 mod scram;
+mod shape;
 
 pub use self::credentials::{
-    Credentials, ITERATIONS, ITERATIONS_MAX, ITERATIONS_MIN, KeysError, SALT_BYTES, SALT_BYTES_MAX, Salts,
-    ScramKeys,
+    Credentials, ITERATIONS, ITERATIONS_MAX, ITERATIONS_MIN, KeysError, KeysMark, SALT_BYTES, SALT_BYTES_MAX,
+    Salts, ScramKeys,
 };
-pub use self::decoy::{Decoys, Shape};
+pub use self::decoy::{Decoys, SHAPES_MAX, Share};
 pub use self::encoding::{decode, decode_initial, encode_challenge, encode_success};
 pub use self::exchange::{Exchange, Lookup, Step, Success};
 pub use self::failure::{Condition, Failure};
-pub use self::hash::{HashValue, ScramHash};
+pub use self::hash::ScramHash;
 pub use self::identity::{Identity, Realm};
 pub use self::mechanism::{BindingType, ConnectionFacts, Mechanism, Offer, Policy};
 pub use self::password::{PASSWORD_BYTES_MAX, Password, PasswordError};
 pub use self::prep::{Prohibited, Unassigned, saslprep};
-pub use self::scram::{Extension, ServerNonce};
+pub use self::scram::ServerNonce;
+pub use self::shape::{NotAShape, Shape};
 
 /// Longest message of a client, in bytes: PLAIN with an authzid, a name and a password of full length fits.
 pub const MESSAGE_BYTES_MAX: usize = 4096;

@@ -13,10 +13,12 @@ use crate::control::Control;
 use crate::error::Internal;
 use crate::event::Event;
 use crate::host::{Host, Hosts};
+use crate::key_tally::KeyTally;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::plan::Plan;
-use crate::sasl::{Decoys, Realm};
+use crate::registry;
+use crate::sasl::{Decoys, Policy, Realm};
 use crate::stream::policy::LoginPolicy;
 
 /// What happens when a client asks for a resource that is in use (RFC 6120 §7.7.2.2).
@@ -68,7 +70,8 @@ pub struct Server {
     store: Store,
     clock: Arc<dyn Clock>,
     settings: ArcSwap<Settings>,
-    accounts: Accounts,
+    accounts: Arc<Accounts>,
+    key_tally: Arc<KeyTally>,
     metrics: Metrics,
     control: Control,
     decoy_secret: [u8; 32],
@@ -92,15 +95,18 @@ impl Server {
         let secret =
             parts.store.write(move |sql| crate::account_table::secret(sql, DECOY_SECRET, &fresh)).await?;
         let decoy_secret = secret.try_into().map_err(|_| Internal::Damaged("the decoy secret"))?;
-        let started_ms = parts.clock.unix_ms();
+        let key_tally = Arc::new(registry::count_keys(&parts.store).await?);
+        tokio::spawn(registry::forget_logs(parts.store.clone()));
+        let (started_ms, metrics) = (parts.clock.unix_ms(), Metrics::default());
         Ok(Arc::new(Self {
             plan: parts.plan,
             hosts: parts.hosts,
             store: parts.store,
             clock: parts.clock,
             settings: ArcSwap::from_pointee(parts.settings),
-            accounts: Accounts::default(),
-            metrics: Metrics::default(),
+            accounts: Arc::new(Accounts::new(metrics.roster_items_damaged.clone())),
+            key_tally,
+            metrics,
             control: Control::default(),
             decoy_secret,
             next_session: AtomicU64::new(1),
@@ -152,8 +158,21 @@ impl Server {
     }
 
     /// The loaded accounts.
-    pub fn accounts(&self) -> &Accounts {
+    pub fn accounts(&self) -> &Arc<Accounts> {
         &self.accounts
+    }
+
+    /// What the accounts of each host have for keys.
+    pub fn key_tally(&self) -> &Arc<KeyTally> {
+        &self.key_tally
+    }
+
+    /// Which mechanisms a host offers now, on a connection with or without TLS.
+    pub fn sasl_policy(&self, host: &Host, encrypted: bool) -> Policy {
+        let mut policy = self.settings().login.sasl(host.config.anonymous);
+        let has_plain = policy.has_plain(encrypted);
+        self.key_tally.narrow(host.domain.domain(), &mut policy, has_plain);
+        policy
     }
 
     /// The core's counters.
@@ -173,7 +192,8 @@ impl Server {
 
     /// The host as SASL sees it.
     pub fn realm(&self, host: &Host) -> Realm {
-        Realm { domain: host.domain.clone(), decoys: Decoys::new(self.decoy_secret, Vec::new()) }
+        let shares = self.key_tally.shares(host.domain.domain());
+        Realm { domain: host.domain.clone(), decoys: Decoys::new(self.decoy_secret, shares) }
     }
 
     pub(crate) fn runtime(&self) -> &tokio::runtime::Handle {

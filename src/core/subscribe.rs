@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
+use hearth_store::{StoreError, WriteSql};
 use hearth_wire::{BareJid, IqType, Jid, Kind, Payload, PresenceType, Stanza, StanzaCondition, StanzaError};
 use tokio::sync::oneshot;
 
 use crate::account::{Account, AccountState};
+use crate::account_table;
 use crate::error::Internal;
 use crate::iq::BoxFuture;
 use crate::limits::{PENDING_REQUEST_BYTES_MAX, PENDING_REQUESTS_MAX};
@@ -17,7 +19,10 @@ use crate::roster_table;
 use crate::router::Flow;
 use crate::server::Server;
 use crate::session::Session;
-use crate::subscription::{Change, Follow};
+use crate::subscription::{Change, Follow, Subscription};
+
+/// A stanza that reaches an account, with its type.
+type Arrived = (Arc<Stanza>, PresenceType);
 
 /// Whether a presence type is one of the four of §3.
 pub(crate) const fn is_subscription(kind: PresenceType) -> bool {
@@ -144,7 +149,7 @@ async fn change(
     server: &Arc<Server>,
     account: &Arc<Account>,
     contact: &BareJid,
-    arrived: Option<(Arc<Stanza>, PresenceType)>,
+    arrived: Option<Arrived>,
     decide: impl Fn(&RosterItem) -> Option<Change> + Send + Sync + 'static,
 ) -> Result<Option<Change>, StanzaError> {
     let current = account.with(|state| {
@@ -168,22 +173,27 @@ async fn change(
     }
     let keep_request = arrived.clone();
     let limit = i64::from(server.settings().limits.roster_items_max);
-    let outcome = alter(server, account, contact, arrived, limit, move |mut item| {
+    alter(server, account, contact, arrived, limit, move |item| {
         let Some(change) = decide(&item) else {
             return Edited { item: Some(item), pass: false, answer: None };
         };
-        item.subscription = change.state;
-        // §3.1.3: a request alone makes no item; §3.2, §3.3: an item stays when the subscription goes
-        item.listed |= change.state.makes_item();
-        item.request = match &keep_request {
-            Some((stanza, PresenceType::Subscribe)) if change.state.pending_in => Some(Arc::clone(stanza)),
-            _ if change.state.pending_in => item.request,
-            _ => None,
-        };
+        let item = follow(item, &change, keep_request.as_ref());
         Edited { item: Some(item), pass: change.pass, answer: Some(change) }
     })
-    .await?;
-    Ok(outcome)
+    .await
+}
+
+/// The item after a change of its subscription; `arrived` is what brought it about.
+fn follow(mut item: RosterItem, change: &Change, arrived: Option<&Arrived>) -> RosterItem {
+    item.subscription = change.state;
+    // §3.1.3: a request alone makes no item; §3.2, §3.3: an item stays when the subscription goes
+    item.listed |= change.state.makes_item();
+    item.request = match arrived {
+        Some((stanza, PresenceType::Subscribe)) if change.state.pending_in => Some(Arc::clone(stanza)),
+        _ if change.state.pending_in => item.request,
+        _ => None,
+    };
+    item
 }
 
 /// What an edit of one contact comes to.
@@ -202,7 +212,7 @@ pub(crate) async fn alter<T: Clone + Send + Sync + 'static>(
     server: &Arc<Server>,
     account: &Arc<Account>,
     contact: &BareJid,
-    arrived: Option<(Arc<Stanza>, PresenceType)>,
+    arrived: Option<Arrived>,
     items_max: i64,
     edit: impl Fn(RosterItem) -> Edited<T> + Send + Sync + 'static,
 ) -> Result<T, StanzaError> {
@@ -210,7 +220,7 @@ pub(crate) async fn alter<T: Clone + Send + Sync + 'static>(
     let permit = server.store().reserve().await.map_err(Internal::from)?;
     let (tell, told) = oneshot::channel();
     let jid = contact.clone();
-    let job = move |sql: &mut dyn hearth_store::WriteSql| {
+    let job = move |sql: &mut dyn WriteSql| {
         let mut result = None;
         let change = roster_table::change(sql, id, &jid, |item| {
             let edited = edit(item);
@@ -219,7 +229,7 @@ pub(crate) async fn alter<T: Clone + Send + Sync + 'static>(
         })?;
         let grown = change.visible && change.item.is_some();
         if grown && roster_table::count(sql, id)? > items_max {
-            return Err(hearth_store::StoreError::Refused(FULL));
+            return Err(StoreError::Refused(FULL));
         }
         Ok((change, result))
     };
@@ -237,7 +247,7 @@ pub(crate) async fn alter<T: Clone + Send + Sync + 'static>(
     match told.await.map_err(|_| Internal::Task)? {
         Ok(Some(result)) => Ok(result),
         Ok(None) => Err(Internal::Task.into()),
-        Err(hearth_store::StoreError::Refused(FULL)) => {
+        Err(StoreError::Refused(FULL)) => {
             Err(StanzaError::new(StanzaCondition::NotAllowed).with_text("the roster is full"))
         }
         Err(error) => Err(Internal::from(error).into()),
@@ -247,12 +257,7 @@ pub(crate) async fn alter<T: Clone + Send + Sync + 'static>(
 const FULL: &str = "the roster is full";
 
 /// Memory follows the store; then the account's clients do.
-fn committed(
-    server: &Server,
-    state: &mut AccountState,
-    change: &RosterChange,
-    arrived: Option<&(Arc<Stanza>, PresenceType)>,
-) {
+fn committed(server: &Server, state: &mut AccountState, change: &RosterChange, arrived: Option<&Arrived>) {
     state.roster.apply(change);
     if let Some((stanza, kind)) = arrived {
         hand(server, state, stanza, *kind);
@@ -285,25 +290,85 @@ fn push(server: &Server, state: &AccountState, change: &RosterChange) {
     }
 }
 
-/// The subscription stanzas that a removed contact is owed (§2.5.2), sent on the account's behalf.
-pub(crate) async fn part(
-    server: &Arc<Server>,
-    account: &Arc<Account>,
-    contact: &BareJid,
-    was: crate::subscription::Subscription,
-) {
-    if was.from {
-        presence::show(server, account, contact, false);
-    }
+/// The subscription stanzas that a removed contact is owed (§2.5.2).
+fn owed(was: Subscription) -> impl Iterator<Item = PresenceType> {
     let owed = [
         (was.to || was.pending_out, PresenceType::Unsubscribe),
         (was.from || was.pending_in, PresenceType::Unsubscribed),
     ];
-    for (_, kind) in owed.into_iter().filter(|(is_owed, _)| *is_owed) {
-        let mut stanza = Stanza::new(Kind::Presence(kind), Payload::empty());
-        (stanza.from, stanza.to) = (Some(Jid::from(&account.jid)), Some(Jid::from(contact)));
+    owed.into_iter().filter(|(is_owed, _)| *is_owed).map(|(_, kind)| kind)
+}
+
+fn farewell(from: &BareJid, to: &BareJid, kind: PresenceType) -> Stanza {
+    let mut stanza = Stanza::new(Kind::Presence(kind), Payload::empty());
+    (stanza.from, stanza.to) = (Some(Jid::from(from)), Some(Jid::from(to)));
+    stanza
+}
+
+/// Sends them on the account's behalf.
+pub(crate) async fn part(server: &Arc<Server>, account: &Arc<Account>, contact: &BareJid, was: Subscription) {
+    if was.from {
+        presence::show(server, account, contact, false);
+    }
+    for kind in owed(was) {
+        let stanza = farewell(&account.jid, contact, kind);
         if let Err(error) = receive(server, &account.jid, stanza, kind, contact.clone()).await {
             tracing::warn!(condition = error.condition.name(), "a contact could not be told of its removal");
         }
+    }
+}
+
+/// What the removal of an account does to one of its contacts here.
+#[derive(Debug)]
+pub(crate) struct Parting {
+    contact: BareJid,
+    was: Subscription,
+    /// Each stanza that the contact is owed, with what it changes.
+    steps: Vec<(RosterChange, Option<Arrived>)>,
+}
+
+/// Parts an account that is being removed from all its contacts in the store, in one transaction with the removal:
+/// afterwards nobody would know what they are owed. There are no contacts elsewhere yet; those will need their stanzas
+/// kept, in this transaction too.
+///
+/// # Errors
+/// [`StoreError`].
+pub(crate) fn part_all(
+    sql: &mut dyn WriteSql,
+    id: i64,
+    account: &BareJid,
+) -> Result<Vec<Parting>, StoreError> {
+    let mut partings = Vec::new();
+    for item in roster_table::items(sql, id)?.0 {
+        let Some(localpart) = item.jid.local().filter(|_| item.jid != *account) else { continue };
+        let Some(contact) = account_table::id(sql, item.jid.domain(), localpart)? else { continue };
+        let (was, mut steps) = (item.subscription, Vec::new());
+        for kind in owed(was) {
+            let arrived = (Arc::new(farewell(account, &item.jid, kind)), kind);
+            let mut pass = false;
+            let change = roster_table::change(sql, contact, account, |theirs| {
+                let Some(change) = theirs.subscription.inbound(kind) else { return Some(theirs) };
+                pass = change.pass;
+                Some(follow(theirs, &change, Some(&arrived)))
+            })?;
+            steps.push((change, Some(arrived).filter(|_| pass)));
+        }
+        partings.push(Parting { contact: item.jid, was, steps });
+    }
+    Ok(partings)
+}
+
+impl Parting {
+    /// Once it is committed: memory follows, and the contact's clients hear of it.
+    pub(crate) fn tell(self, server: &Arc<Server>, account: &Arc<Account>) {
+        if self.was.from {
+            presence::show(server, account, &self.contact, false);
+        }
+        let Some(contact) = server.accounts().changed(self.contact.as_str()) else { return };
+        contact.with(|state| {
+            for (change, arrived) in &self.steps {
+                committed(server, state, change, arrived.as_ref());
+            }
+        });
     }
 }

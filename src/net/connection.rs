@@ -22,7 +22,7 @@ use hearth_core::limits::{DEPTH_MAX, PRE_AUTH_ELEMENTS_MAX, PRE_AUTH_STANZA_BYTE
 use hearth_core::offline;
 use hearth_core::outbox::End;
 use hearth_core::router::{Behind, Flow};
-use hearth_core::sasl::{ConnectionFacts, Identity};
+use hearth_core::sasl::{ConnectionFacts, Identity, KeysMark};
 use hearth_core::server::Server;
 use hearth_core::session::Session;
 use hearth_core::stream::machine::Setup;
@@ -122,6 +122,8 @@ pub struct Connection {
     attempt: Option<Attempt>,
     counted: Option<Counted>,
     identity: Option<Identity>,
+    /// The keys that the identity was proved with.
+    proved: Option<KeysMark>,
     mechanism: &'static str,
     tls: Option<Arc<str>>,
     timer: Pin<Box<Sleep>>,
@@ -163,6 +165,7 @@ impl Connection {
             attempt: None,
             counted: None,
             identity: None,
+            proved: None,
             mechanism: "",
             tls: None,
             timer: Box::pin(tokio::time::sleep_until(now + seconds(login_s))),

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::data_dir::{DATABASE, LOCK, at};
 use crate::migrate;
 use crate::sqlite::Engine;
-use crate::{Migrations, OpenError, Options};
+use crate::{Migrations, OpenError, Options, Sql, StoreError};
 
 /// What a data directory holds.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -37,6 +37,19 @@ pub fn inspect(options: &Options, modules: &[Migrations]) -> Result<Inspection, 
     Ok(Inspection { exists: true, held_by, behind })
 }
 
+/// Reads from the database in `options.dir`, which is there and not behind ([`inspect`]), without opening it as a server
+/// would.
+///
+/// # Errors
+/// The file cannot be read, or the error of `work`.
+pub fn look<T>(
+    options: &Options,
+    work: impl FnOnce(&mut dyn Sql) -> Result<T, StoreError>,
+) -> Result<T, OpenError> {
+    let mut reader = Engine::file(options.dir.join(DATABASE), options).reader()?;
+    Ok(work(&mut reader)?)
+}
+
 fn holder(lock: &Path) -> Result<Option<Option<u32>>, OpenError> {
     let file = match File::open(lock) {
         Ok(file) => file,
@@ -56,7 +69,7 @@ fn holder(lock: &Path) -> Result<Option<Option<u32>>, OpenError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Store;
+    use crate::{SqlExt as _, Store};
 
     const ONE: Migrations = Migrations { owner: "one", steps: &["CREATE TABLE one (x BIGINT)"] };
     const MORE: Migrations =
@@ -71,6 +84,9 @@ mod tests {
         let store = Store::open(&options, &[ONE]).unwrap();
         let found = inspect(&options, &[ONE]).unwrap();
         assert_eq!((found.exists, found.held_by), (true, Some(Some(std::process::id()))));
+        store.write(|sql| sql.run("INSERT INTO one (x) VALUES (7)", &[])).await.unwrap();
+        let seen = look(&options, |sql| sql.one("SELECT x FROM one", &[], |row| row.int(0)));
+        assert_eq!(seen.unwrap(), 7, "beside the one that has it open");
         store.close().await.unwrap();
         let found = inspect(&options, &[MORE]).unwrap();
         assert_eq!(found, Inspection { exists: true, held_by: None, behind: vec!["one"] });

@@ -32,7 +32,7 @@ mod store;
 mod writer;
 
 pub use error::{OpenError, StoreError};
-pub use inspect::{Inspection, inspect};
+pub use inspect::{Inspection, inspect, look};
 pub use job::Ticket;
 pub use migrate::Migrations;
 pub use options::{Durability, Options};

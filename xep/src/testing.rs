@@ -128,7 +128,7 @@ impl Scene {
             since_ms: 0,
         };
         let (host, resource) = (self.host().clone(), Some(resource.to_owned()));
-        let request = BindRequest { identity, host, resource, connected, lang: None };
+        let request = BindRequest { identity, proved: None, host, resource, connected, lang: None };
         let session = bind::bind(&self.server, request).await.unwrap();
         Client { server: self.server.clone(), session, received: Mutex::default(), end: Mutex::default() }
     }

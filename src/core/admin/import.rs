@@ -2,29 +2,41 @@
 //!
 //! A line is an address and its SCRAM keys in the form of RFC 5803, with spaces between: `user@domain SCRAM-SHA-1$… …`.
 
+use std::collections::BTreeSet;
+
 use hearth_wire::BareJid;
 
 use crate::command::{Answer, CommandCall, CommandError};
+use crate::key_tally;
 use crate::sasl::Credentials;
+use crate::server::Server;
 
 pub(super) async fn import(call: CommandCall) -> Result<Answer, CommandError> {
     let lines = call.text("accounts")?.lines().map(str::trim);
     let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
     let accounts = lines.map(|line| read(&call, line)).collect::<Result<Vec<_>, _>>()?;
     let given = accounts.len();
+    let hosts: BTreeSet<String> = accounts.iter().map(|(jid, _)| jid.domain().to_owned()).collect();
     let made = call.server.import_accounts(accounts).await?;
-    Ok(Answer::text(match given - made {
+    let mut lines = vec![match given - made {
         0 => format!("{made} accounts were made"),
         there => format!("{made} accounts were made; {there} exist already and were left as they are"),
-    }))
+    }];
+    lines.extend(hosts.iter().filter_map(|host| withheld(&call.server, host)));
+    Ok(Answer::text(lines.join("\n")))
 }
 
-fn read(call: &CommandCall, line: &str) -> Result<(BareJid, String), CommandError> {
+/// What the host does not offer now, and what can be done about it.
+fn withheld(server: &Server, host: &str) -> Option<String> {
+    let withheld = key_tally::describe(&server.key_tally().withheld(host))?;
+    Some(format!("{host} does not offer {withheld}. {}", key_tally::WITHHELD_UNTIL))
+}
+
+fn read(call: &CommandCall, line: &str) -> Result<(BareJid, Credentials), CommandError> {
     let (address, keys) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let jid = call.account_of("accounts", address)?;
     // the line itself is secret: only the address may be shown
     let wrong = |why: String| CommandError::Usage(format!("{jid}: {why}; nothing of this part was imported"));
     let keys = Credentials::from_text(keys, false).map_err(|error| wrong(error.to_string()))?;
-    let text = keys.to_text().to_string();
-    if text.is_empty() { Err(wrong("no keys".to_owned())) } else { Ok((jid, text)) }
+    if keys.is_empty() { Err(wrong("no keys".to_owned())) } else { Ok((jid, keys)) }
 }

@@ -20,10 +20,16 @@ pub(super) async fn status(call: CommandCall) -> Result<Answer, CommandError> {
     rows.add("uptime_s", server.now_ms().saturating_sub(server.started_ms()) / 1_000);
     let mut hosts: Vec<&str> = server.hosts().all().map(|host| host.domain.domain()).collect();
     hosts.sort_unstable();
-    for host in hosts {
+    for host in &hosts {
         rows.add(format!("accounts{{host=\"{host}\"}}"), server.count_accounts(host).await?);
     }
     rows.add("connections", server.metrics().connections_open());
+    for host in hosts {
+        for withheld in server.key_tally().withheld(host) {
+            let hash = withheld.hash.scheme();
+            rows.add(format!("accounts_lacking_keys{{host=\"{host}\",hash=\"{hash}\"}}"), withheld.lacking);
+        }
+    }
     rows.add("sessions", server.session_count());
     for (name, count, bytes) in memory::held(server) {
         rows.add(format!("memory_objects{{kind=\"{name}\"}}"), count);

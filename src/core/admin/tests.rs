@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use expect_test::expect;
 use hearth_store::Store;
 use zeroize::Zeroizing;
 
@@ -103,14 +104,26 @@ const KEYS: &str =
 async fn accounts_are_imported_and_listed_in_pages() {
     let server = server().await;
     let lines = format!("# from elsewhere\nb@b.example {KEYS}\na@a.example {KEYS}\n\nc@a.example {KEYS}\n");
-    assert_eq!(
-        give(&server, "account import", &[("accounts", &lines)]).await.unwrap().text,
-        "3 accounts were made"
-    );
+    let imported = give(&server, "account import", &[("accounts", &lines)]).await.unwrap().text;
+    expect![[r#"
+        3 accounts were made
+        a.example does not offer SCRAM-SHA-512 (enabled accounts without keys for it: 2), SCRAM-SHA-256 (enabled accounts without keys for it: 2). It will, as soon as those accounts have logged in by PLAIN, have got a new password, or are disabled
+        b.example does not offer SCRAM-SHA-512 (enabled accounts without keys for it: 1), SCRAM-SHA-256 (enabled accounts without keys for it: 1). It will, as soon as those accounts have logged in by PLAIN, have got a new password, or are disabled"#]]
+    .assert_eq(&imported);
+    let status = give(&server, "status", &[]).await.unwrap();
+    let lacking = status.rows.iter().filter(|row| row[0].starts_with("accounts_lacking_keys"));
+    let lacking: Vec<String> = lacking.map(|row| row.join(" ")).collect();
+    expect![[r#"
+        accounts_lacking_keys{host="a.example",hash="SCRAM-SHA-512"} 2
+        accounts_lacking_keys{host="a.example",hash="SCRAM-SHA-256"} 2
+        accounts_lacking_keys{host="b.example",hash="SCRAM-SHA-512"} 1
+        accounts_lacking_keys{host="b.example",hash="SCRAM-SHA-256"} 1"#]]
+    .assert_eq(&lacking.join("\n"));
     let again = give(&server, "account import", &[("accounts", &format!("{lines}d@a.example {KEYS}"))])
         .await
         .unwrap();
-    assert_eq!(again.text, "1 accounts were made; 3 exist already and were left as they are");
+    let again = again.text.lines().next().unwrap_or_default();
+    assert_eq!(again, "1 accounts were made; 3 exist already and were left as they are");
     let page = give(&server, "account list", &[("limit", "2")]).await.unwrap();
     assert_eq!(
         (column(&page, 0), page.text.as_str()),

@@ -17,7 +17,13 @@ impl Machine for Anonymous {
         match std::str::from_utf8(data) {
             Ok(trace) if trace.chars().count() <= TRACE_CHARS_MAX && is_trace(trace) => {
                 let trace = (!trace.is_empty()).then(|| trace.to_owned());
-                Step::Done(Success { identity: Identity::Anonymous { trace }, data: None, binding: None })
+                Step::Done(Success {
+                    identity: Identity::Anonymous { trace },
+                    data: None,
+                    binding: None,
+                    mark: None,
+                    password: None,
+                })
             }
             _ => Step::Fail(Failure::Malformed),
         }

@@ -16,8 +16,9 @@ use super::password::Password;
 pub const ITERATIONS: u32 = 10_000;
 /// Fewest iterations that may be imported (RFC 5802 §5.1, RFC 7677 §3).
 pub const ITERATIONS_MIN: u32 = 4096;
-/// Most iterations that may be imported: PLAIN does them here, about a second's worth (RFC 5803 §3).
-pub const ITERATIONS_MAX: u32 = 2_000_000;
+/// Most iterations that may be imported: PLAIN does them here (RFC 5803 §3), and for names that are no account as
+/// well, so this is what a stranger's guess may cost: ten times what it costs for accounts made here.
+pub const ITERATIONS_MAX: u32 = 100_000;
 /// Salt of new passwords, in bytes.
 pub const SALT_BYTES: usize = 16;
 /// Longest salt that may be imported, in bytes.
@@ -97,21 +98,6 @@ impl ScramKeys {
         Ok(bounds.of(password))
     }
 
-    /// Keys of a SaltedPassword that a client computed (an upgrade task at login).
-    ///
-    /// # Errors
-    /// [`KeysError`] when a part is out of its bounds.
-    pub fn from_salted_password(
-        hash: ScramHash,
-        salt: &[u8],
-        iterations: u32,
-        salted_password: &[u8],
-    ) -> Result<Self, KeysError> {
-        let salted = HashValue::from_bytes(hash, salted_password).ok_or(KeysError::KeyLength)?;
-        let (stored_key, server_key) = keys_of(hash, &salted);
-        Self::new(hash, salt, iterations, stored_key.as_bytes(), server_key.as_bytes())
-    }
-
     /// Reads the form of RFC 5803.
     ///
     /// # Errors
@@ -145,12 +131,12 @@ impl ScramKeys {
     /// Keys of nobody: made by [`Decoys`](super::Decoys), whose shapes are the server's own.
     pub(super) fn decoy(
         hash: ScramHash,
-        salt: &[u8],
+        salt: Vec<u8>,
         iterations: u32,
         stored_key: HashValue,
         server_key: HashValue,
     ) -> Self {
-        Self { hash, salt: salt.to_vec(), iterations, stored_key, server_key }
+        Self { hash, salt, iterations, stored_key, server_key }
     }
 
     /// The hash function that these keys belong to.
@@ -207,6 +193,17 @@ pub struct Credentials {
     keys: Vec<ScramKeys>,
     /// The account may not log in; told only to who proves to own it.
     pub disabled: bool,
+    /// Which keys of which account these are.
+    pub mark: KeysMark,
+}
+
+/// Names the keys that an account had at some moment, so that it is noticed when they are no longer those.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KeysMark {
+    /// The account's number, which no other account ever has.
+    pub account: i64,
+    /// Grows with every change of the password.
+    pub generation: i64,
 }
 
 impl Credentials {
@@ -219,7 +216,7 @@ impl Credentials {
             ScramKeys::derive(hash, password, salt, iterations)
         };
         let keys = ScramHash::ALL.into_iter().zip(salts).map(derive).collect::<Result<_, _>>()?;
-        Ok(Self { keys, disabled: false })
+        Ok(Self { keys, ..Self::default() })
     }
 
     /// Imported keys, for one hash or several.
@@ -232,11 +229,7 @@ impl Credentials {
         Ok(credentials)
     }
 
-    /// Adds the keys of a hash that was missing.
-    ///
-    /// # Errors
-    /// [`KeysError::Twice`] when the hash is there already.
-    pub fn add(&mut self, keys: ScramKeys) -> Result<(), KeysError> {
+    fn add(&mut self, keys: ScramKeys) -> Result<(), KeysError> {
         if self.keys(keys.hash).is_some() {
             return Err(KeysError::Twice);
         }
@@ -249,9 +242,28 @@ impl Credentials {
         self.keys.iter().find(|keys| keys.hash == hash)
     }
 
-    /// The keys PLAIN is checked with: SHA-256's, whose cost suits most machines, else the strongest.
+    /// The keys PLAIN is checked with.
     pub(super) fn keys_for_plain(&self) -> Option<&ScramKeys> {
-        [ScramHash::Sha256, ScramHash::Sha512, ScramHash::Sha1].into_iter().find_map(|hash| self.keys(hash))
+        ScramHash::FOR_PLAIN.into_iter().find_map(|hash| self.keys(hash))
+    }
+
+    /// Whether there are no keys at all.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Whether there are keys for every hash.
+    pub fn is_complete(&self) -> bool {
+        ScramHash::ALL.into_iter().all(|hash| self.keys(hash).is_some())
+    }
+
+    /// Takes over the keys of `other` for the hashes that are missing here.
+    pub fn complete(&mut self, other: Self) {
+        for keys in other.keys {
+            if self.keys(keys.hash).is_none() {
+                self.keys.push(keys);
+            }
+        }
     }
 
     /// All keys as one text, in the form of RFC 5803 with a space between two. A secret.
@@ -297,17 +309,6 @@ mod tests {
         assert_eq!(derived.to_text().as_str(), RFC_5802_USER);
         assert!(bool::from(read.are_of(&pencil())));
         assert!(!bool::from(read.are_of(&Password::new("Pencil").unwrap())));
-    }
-
-    #[test]
-    fn a_salted_password_of_a_client_gives_the_same_keys() {
-        let salted = ScramHash::Sha512.salted_password(&pencil(), b"salt", 5000);
-        let upgraded =
-            ScramKeys::from_salted_password(ScramHash::Sha512, b"salt", 5000, salted.as_bytes()).unwrap();
-        let derived = ScramKeys::derive(ScramHash::Sha512, &pencil(), b"salt", 5000).unwrap();
-        assert_eq!(upgraded.to_text(), derived.to_text());
-        let short = ScramKeys::from_salted_password(ScramHash::Sha512, b"salt", 5000, &[0; 32]);
-        assert_eq!(short.unwrap_err(), KeysError::KeyLength);
     }
 
     #[test]

@@ -11,8 +11,8 @@ use super::anonymous::Anonymous;
 use super::identity::{Identity, Realm};
 use super::mechanism::{BindingType, Mechanism, Offer};
 use super::plain::Plain;
-use super::scram::{Extension, Scram, ServerNonce};
-use super::{Credentials, Failure, MESSAGE_BYTES_MAX};
+use super::scram::{Scram, ServerNonce};
+use super::{Credentials, Failure, KeysMark, MESSAGE_BYTES_MAX, Password};
 
 /// What the caller does next.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,6 +44,10 @@ pub struct Success {
     pub data: Option<Vec<u8>>,
     /// How the exchange was bound to its channel.
     pub binding: Option<BindingType>,
+    /// The keys that the proof was checked against; `None`: no account's.
+    pub mark: Option<KeysMark>,
+    /// The password, when the mechanism revealed it and the account lacks keys for some hash: they can be made now.
+    pub password: Option<Password>,
 }
 
 /// One exchange, begun by `<auth/>`.
@@ -72,7 +76,7 @@ pub(super) trait Machine {
 }
 
 impl Exchange {
-    /// Begins an exchange of the mechanism with this name. `nonce` and `extensions` are SCRAM's.
+    /// Begins an exchange of the mechanism with this name. `nonce` is SCRAM's.
     ///
     /// # Errors
     /// As [`Offer::choose`]: what was not offered on this connection cannot be used.
@@ -81,11 +85,9 @@ impl Exchange {
         offer: &Arc<Offer>,
         name: &str,
         nonce: ServerNonce,
-        extensions: Vec<Extension>,
     ) -> Result<Self, Failure> {
         let mechanism = offer.choose(name)?;
-        let scram =
-            |hash, plus| Box::new(Scram::new(realm.clone(), offer.clone(), hash, plus, nonce, extensions));
+        let scram = |hash, plus| Box::new(Scram::new(realm.clone(), offer.clone(), hash, plus, nonce));
         let machine: Box<dyn Machine + Send> = match mechanism {
             Mechanism::Plain => Box::new(Plain::new(realm.clone())),
             Mechanism::Anonymous => Box::new(Anonymous),

@@ -1,15 +1,16 @@
 //! What a client did wrong in a SASL exchange, and what it is told.
 //!
-//! Conditions: RFC 6120 §6.5. Words for SCRAM's own errors: RFC 5802 §7.
+//! Conditions: RFC 6120 §6.5. The texts are SCRAM's own words where it has some (`server-error-value`, RFC 5802 §7):
+//! XMPP's `<failure/>` carries no SASL data. `unknown-user` never occurs (RFC 6120 §6.5.10).
 
 macro_rules! conditions {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// A SASL error condition (RFC 6120 §6.5).
+        /// A SASL error condition (RFC 6120 §6.5): those that this server has a use for.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Condition { $($(#[$doc])* $variant,)* }
 
         impl Condition {
-            /// Every condition, in the order of the RFC.
+            /// Every one of them, in the order of the RFC.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
             /// The element name on the wire.
@@ -25,8 +26,6 @@ conditions! {
     Aborted = "aborted",
     /// The account may not be used for now; told only to who proved to own it.
     AccountDisabled = "account-disabled",
-    /// The credentials were right once.
-    CredentialsExpired = "credentials-expired",
     /// This mechanism needs TLS first.
     EncryptionRequired = "encryption-required",
     /// Not the base64 of RFC 4648 §4.
@@ -37,12 +36,8 @@ conditions! {
     InvalidMechanism = "invalid-mechanism",
     /// Against the syntax or the order of the mechanism.
     MalformedRequest = "malformed-request",
-    /// Weaker than the server wants from this account.
-    MechanismTooWeak = "mechanism-too-weak",
     /// Wrong credentials, an unknown user, or no more is to be said.
     NotAuthorized = "not-authorized",
-    /// The server has a passing trouble.
-    TemporaryAuthFailure = "temporary-auth-failure",
 }
 
 /// Why an exchange failed. The display text is fit for the peer and for logs: it holds nothing the peer sent.
@@ -123,27 +118,6 @@ impl Failure {
             Self::AccountDisabled => Condition::AccountDisabled,
         }
     }
-
-    /// SCRAM's word for it (`server-error-value`, RFC 5802 §7).
-    ///
-    /// XMPP's `<failure/>` carries no SASL data, and RFC 5802 §5.1 lets a server leave the `e=` message
-    /// out, so this is for its `<text/>`. `unknown-user` never occurs (RFC 6120 §6.5.10).
-    pub const fn server_error(self) -> Option<&'static str> {
-        match self {
-            Self::MandatoryExtension => Some("extensions-not-supported"),
-            Self::UsernameEscape => Some("invalid-username-encoding"),
-            Self::BindingFlag => Some("channel-binding-not-supported"),
-            Self::BindingType => Some("unsupported-channel-binding-type"),
-            Self::BindingDowngrade => Some("server-does-support-channel-binding"),
-            Self::BindingMismatch => Some("channel-bindings-dont-match"),
-            Self::Malformed => Some("invalid-encoding"),
-            Self::Credentials => Some("invalid-proof"),
-            Self::TooLong | Self::OutOfOrder | Self::Nonce | Self::Authzid | Self::AccountDisabled => {
-                Some("other-error")
-            }
-            Self::Aborted | Self::Encoding | Self::Mechanism | Self::Encryption => None,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -155,9 +129,8 @@ mod tests {
         let names: Vec<_> = Condition::ALL.iter().map(|c| c.name()).collect();
         assert_eq!(
             names.join(" "),
-            "aborted account-disabled credentials-expired encryption-required incorrect-encoding \
-             invalid-authzid invalid-mechanism malformed-request mechanism-too-weak not-authorized \
-             temporary-auth-failure"
+            "aborted account-disabled encryption-required incorrect-encoding invalid-authzid \
+             invalid-mechanism malformed-request not-authorized"
         );
     }
 
@@ -183,9 +156,6 @@ mod tests {
             (Failure::AccountDisabled, "account-disabled"),
         ] {
             assert_eq!(why.condition().name(), condition, "{why:?}");
-            assert_ne!(why.server_error(), Some("unknown-user"));
         }
-        assert_eq!(Failure::MandatoryExtension.server_error(), Some("extensions-not-supported"));
-        assert_eq!(Failure::BindingDowngrade.server_error(), Some("server-does-support-channel-binding"));
     }
 }

@@ -35,8 +35,29 @@ impl ScramHash {
         }
     }
 
+    /// The hashes in the order in which PLAIN prefers them: SHA-256's cost suits most machines.
+    pub(super) const FOR_PLAIN: [Self; 3] = [Self::Sha256, Self::Sha512, Self::Sha1];
+
+    /// Its place in [`ScramHash::ALL`].
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Sha512 => 0,
+            Self::Sha256 => 1,
+            Self::Sha1 => 2,
+        }
+    }
+
+    /// Its name within the family.
+    pub(super) const fn digits(self) -> &'static str {
+        match self {
+            Self::Sha1 => "1",
+            Self::Sha256 => "256",
+            Self::Sha512 => "512",
+        }
+    }
+
     /// Length of its output, in bytes.
-    pub const fn output_bytes(self) -> usize {
+    pub(super) const fn output_bytes(self) -> usize {
         match self {
             Self::Sha1 => 20,
             Self::Sha256 => 32,
@@ -45,7 +66,7 @@ impl ScramHash {
     }
 
     /// H(data).
-    pub fn digest(self, data: &[u8]) -> HashValue {
+    pub(super) fn digest(self, data: &[u8]) -> HashValue {
         match self {
             Self::Sha1 => HashValue::copy(&Sha1::digest(data)),
             Self::Sha256 => HashValue::copy(&Sha256::digest(data)),
@@ -86,14 +107,14 @@ fn hmac<M: Mac + KeyInit>(key: &[u8], parts: &[&[u8]]) -> HashValue {
 
 /// The output of a hash function. Often a secret: it is not printed, compared in constant time, and wiped.
 #[derive(Clone)]
-pub struct HashValue {
+pub(super) struct HashValue {
     bytes: [u8; 64],
     len: usize,
 }
 
 impl HashValue {
     /// A value read from elsewhere; `None` when it is not as long as this hash's output.
-    pub fn from_bytes(hash: ScramHash, bytes: &[u8]) -> Option<Self> {
+    pub(super) fn from_bytes(hash: ScramHash, bytes: &[u8]) -> Option<Self> {
         (bytes.len() == hash.output_bytes()).then(|| Self::copy(bytes))
     }
 
@@ -110,7 +131,7 @@ impl HashValue {
     }
 
     /// The octets.
-    pub fn as_bytes(&self) -> &[u8] {
+    pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 
@@ -156,6 +177,15 @@ mod tests {
     #[test]
     fn a_value_is_not_printed() {
         assert_eq!(format!("{:?}", ScramHash::Sha512.digest(b"a")), "HashValue(..)");
+    }
+
+    #[test]
+    fn each_knows_its_place() {
+        for (at, hash) in ScramHash::ALL.into_iter().enumerate() {
+            assert_eq!(hash.index(), at);
+            assert!(hash.scheme().ends_with(&format!("-{}", hash.digits())));
+            assert!(ScramHash::FOR_PLAIN.contains(&hash));
+        }
     }
 
     #[test]

@@ -72,6 +72,13 @@ pub struct Policy {
     pub scram: Vec<ScramHash>,
 }
 
+impl Policy {
+    /// Whether PLAIN is offered on a connection with or without TLS.
+    pub fn has_plain(&self, encrypted: bool) -> bool {
+        self.plain && (encrypted || self.plain_unencrypted)
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self { plain: true, plain_unencrypted: false, anonymous: false, scram: ScramHash::ALL.to_vec() }
@@ -137,7 +144,7 @@ impl Offer {
         let ConnectionFacts { encrypted, exporter, end_point } = facts;
         let bindable = encrypted && (exporter.is_some() || end_point.is_some());
         let wanted = |mechanism: &Mechanism| match mechanism {
-            Mechanism::Plain => policy.plain && (encrypted || policy.plain_unencrypted),
+            Mechanism::Plain => policy.has_plain(encrypted),
             Mechanism::Anonymous => policy.anonymous,
             Mechanism::Scram(hash) => policy.scram.contains(hash),
             Mechanism::ScramPlus(hash) => bindable && policy.scram.contains(hash),

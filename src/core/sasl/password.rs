@@ -1,5 +1,6 @@
 //! A password, prepared by SASLprep (RFC 4013) as clients do, never printed, wiped when dropped.
 
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use super::prep::{Prohibited, Unassigned, saslprep};
@@ -54,6 +55,15 @@ impl Password {
         self.0.as_bytes()
     }
 }
+
+impl PartialEq for Password {
+    /// Takes the same time wherever two of one length differ.
+    fn eq(&self, other: &Self) -> bool {
+        self.prepared().ct_eq(other.prepared()).into()
+    }
+}
+
+impl Eq for Password {}
 
 impl std::fmt::Debug for Password {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -9,7 +9,7 @@ use subtle::Choice;
 
 use super::exchange::{Lookup, Machine, Step, Success};
 use super::identity::authorize;
-use super::{Credentials, Failure, Password, Realm, ScramHash};
+use super::{Credentials, Failure, Password, Realm};
 
 pub(super) struct Plain {
     realm: Arc<Realm>,
@@ -50,7 +50,7 @@ impl Plain {
     /// The order matters: nothing about the account is told before the password was right.
     fn check(&self, who: Presented, credentials: Option<&Credentials>) -> Result<Success, Failure> {
         let known = credentials.and_then(Credentials::keys_for_plain);
-        let decoy = self.realm.decoys.keys(ScramHash::Sha256, &who.account);
+        let decoy = self.realm.decoys.keys_for_plain(&who.account);
         let right = known.unwrap_or(&decoy).are_of(&who.password) & Choice::from(u8::from(known.is_some()));
         if !bool::from(right) {
             return Err(Failure::Credentials);
@@ -59,7 +59,12 @@ impl Plain {
         if credentials.is_some_and(|credentials| credentials.disabled) {
             return Err(Failure::AccountDisabled);
         }
-        Ok(Success { identity, data: None, binding: None })
+        let (mark, password) = match credentials {
+            Some(credentials) if credentials.is_complete() => (Some(credentials.mark), None),
+            Some(credentials) => (Some(credentials.mark), Some(who.password)),
+            None => (None, None),
+        };
+        Ok(Success { identity, data: None, binding: None, mark, password })
     }
 }
 

@@ -20,7 +20,7 @@ use super::exchange::{Lookup, Machine, Step, Success};
 use super::hash::{HashValue, ScramHash};
 use super::identity::authorize;
 use super::mechanism::{BindingType, Offer};
-use super::{Credentials, Failure, Realm};
+use super::{Credentials, Failure, KeysMark, Realm};
 
 /// The server's part of the nonce: 24 characters that were never used before.
 pub struct ServerNonce(String);
@@ -38,35 +38,19 @@ impl ServerNonce {
     }
 }
 
-/// An optional attribute for the end of the server-first-message (RFC 5802 §5.1), as XEP-0474's `h`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Extension {
-    letter: char,
-    value: String,
-}
-
-impl Extension {
-    /// `None` unless the letter is free for extensions and the value is a `value` of RFC 5802 §7.
-    pub fn new(letter: char, value: &str) -> Option<Self> {
-        let attribute = format!("{letter}={value}");
-        message::is_extension(&attribute).then(|| Self { letter, value: value.to_owned() })
-    }
-}
-
 pub(super) struct Scram {
     realm: Arc<Realm>,
     offer: Arc<Offer>,
     hash: ScramHash,
     plus: bool,
     server_nonce: ServerNonce,
-    extensions: Vec<Extension>,
     state: State,
 }
 
 enum State {
     First,
     Account(Opening),
-    Final(Opening, Challenged),
+    Final(Opening, Box<Challenged>),
     Over,
 }
 
@@ -90,6 +74,7 @@ struct Challenged {
     /// The keys belong to an account, not to a decoy.
     known: Choice,
     disabled: bool,
+    mark: Option<KeysMark>,
 }
 
 impl Scram {
@@ -99,9 +84,8 @@ impl Scram {
         hash: ScramHash,
         plus: bool,
         server_nonce: ServerNonce,
-        extensions: Vec<Extension>,
     ) -> Self {
-        Self { realm, offer, hash, plus, server_nonce, extensions, state: State::First }
+        Self { realm, offer, hash, plus, server_nonce, state: State::First }
     }
 
     fn open(&self, data: &[u8]) -> Result<Opening, Failure> {
@@ -139,11 +123,7 @@ impl Scram {
         let decoy = self.realm.decoys.keys(self.hash, &opening.account);
         let keys = known.unwrap_or(&decoy);
         let nonce = format!("{}{}", opening.client_nonce, self.server_nonce.0);
-        let mut server_first =
-            format!("r={nonce},s={},i={}", STANDARD.encode(keys.salt()), keys.iterations());
-        for Extension { letter, value } in &self.extensions {
-            server_first.extend([",", letter.encode_utf8(&mut [0; 4]), "=", value]);
-        }
+        let server_first = format!("r={nonce},s={},i={}", STANDARD.encode(keys.salt()), keys.iterations());
         Challenged {
             nonce,
             server_first,
@@ -151,6 +131,7 @@ impl Scram {
             server_key: keys.server_key().clone(),
             known: Choice::from(u8::from(known.is_some())),
             disabled: credentials.is_some_and(|credentials| credentials.disabled),
+            mark: credentials.map(|credentials| credentials.mark),
         }
     }
 
@@ -174,7 +155,8 @@ impl Scram {
         }
         let signature = self.hash.hmac(sent.server_key.as_bytes(), &auth_message);
         let data = format!("v={}", STANDARD.encode(signature.as_bytes())).into_bytes();
-        Ok(Success { identity, data: Some(data), binding: opening.binding })
+        let (mark, binding) = (sent.mark, opening.binding);
+        Ok(Success { identity, data: Some(data), binding, mark, password: None })
     }
 
     /// H(ClientProof XOR ClientSignature) = StoredKey (RFC 5802 §3).
@@ -211,7 +193,7 @@ impl Machine for Scram {
         };
         let sent = self.challenge(&opening, credentials);
         let challenge = sent.server_first.clone().into_bytes();
-        self.state = State::Final(opening, sent);
+        self.state = State::Final(opening, Box::new(sent));
         Step::Challenge(challenge)
     }
 }

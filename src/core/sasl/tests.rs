@@ -24,8 +24,8 @@ static JULIET: LazyLock<Credentials> = LazyLock::new(|| {
 });
 
 static REALM: LazyLock<Arc<Realm>> = LazyLock::new(|| {
-    let shapes = vec![Shape { iterations: ITERATIONS_MIN, salt_bytes: SALT_BYTES }];
-    let decoys = Decoys::new([4; 32], shapes);
+    let shares = [Share { shape: Shape::from(&*JULIET), accounts: 1 }];
+    let decoys = Decoys::new([4; 32], Arc::new(shares));
     Arc::new(Realm { domain: BareJid::parse("capulet.example").unwrap(), decoys })
 });
 
@@ -42,7 +42,7 @@ fn clear() -> Arc<Offer> {
 }
 
 fn begin(offer: &Arc<Offer>, mechanism: &str) -> Exchange {
-    Exchange::start(&REALM, offer, mechanism, ServerNonce::new(&[6; 18]), Vec::new()).unwrap()
+    Exchange::start(&REALM, offer, mechanism, ServerNonce::new(&[6; 18])).unwrap()
 }
 
 fn account(localpart: &str) -> BareJid {
@@ -51,6 +51,11 @@ fn account(localpart: &str) -> BareJid {
 
 fn juliet() -> Identity {
     Identity::Account(account("juliet"))
+}
+
+fn done(identity: Identity) -> Step {
+    let mark = matches!(identity, Identity::Account(_)).then(KeysMark::default);
+    Step::Done(Success { identity, data: None, binding: None, mark, password: None })
 }
 
 fn need(localpart: &str) -> Step {
@@ -131,13 +136,14 @@ fn check_example(hash: ScramHash, first: &str, server_first: &str, last: &str, s
     let keys = ScramKeys::derive(hash, &Password::new("pencil").unwrap(), &decode(part("s=")).unwrap(), 4096);
     let user = Credentials::from_keys(vec![keys.unwrap()]).unwrap();
 
-    let mut exchange = Exchange::start(&REALM, &clear(), hash.scheme(), nonce, Vec::new()).unwrap();
+    let mut exchange = Exchange::start(&REALM, &clear(), hash.scheme(), nonce).unwrap();
     assert_eq!(exchange.step(Some(first.as_bytes())), need("user"));
     assert!(!exchange.is_heavy());
     assert_eq!(exchange.credentials(Some(&user)), Step::Challenge(server_first.as_bytes().to_vec()));
     let identity = Identity::Account(account("user"));
     let data = Some(signature.as_bytes().to_vec());
-    assert_eq!(exchange.step(Some(last.as_bytes())), Step::Done(Success { identity, data, binding: None }));
+    let Step::Done(success) = exchange.step(Some(last.as_bytes())) else { panic!("the example fails") };
+    assert_eq!((success.identity, success.data), (identity, data));
 }
 
 #[test]
@@ -173,13 +179,12 @@ fn foreign_scram<H: foreign_hash::ScramProvider>(offer: &Arc<Offer>, binding: Ch
 #[test]
 fn a_foreign_client_logs_in_by_plain_and_anonymous() {
     let message = foreign::Plain::new("juliet", "r0m30myr0m30").initial();
-    let success = Success { identity: juliet(), data: None, binding: None };
-    assert_eq!(plain(std::str::from_utf8(&message).unwrap(), Some(&JULIET)), Step::Done(success));
+    assert_eq!(plain(std::str::from_utf8(&message).unwrap(), Some(&JULIET)), done(juliet()));
 
     let identity = Identity::Anonymous { trace: None };
     let initial = foreign::Anonymous::new().initial();
     let step = begin(&tls(), "ANONYMOUS").step(Some(&initial));
-    assert_eq!(step, Step::Done(Success { identity, data: None, binding: None }));
+    assert_eq!(step, done(identity));
 }
 
 #[test]
@@ -293,7 +298,47 @@ fn an_account_without_keys_for_this_hash_is_as_unknown() {
     let with = |hash| log_in_to(&tls(), hash_name(hash), &Client::new(hash), Some(&imported));
     assert!(matches!(with(ScramHash::Sha1), Step::Done(_)));
     assert_eq!(with(ScramHash::Sha256), Step::Fail(Failure::Credentials));
-    assert!(matches!(plain("\0juliet\0r0m30myr0m30", Some(&imported)), Step::Done(_)));
+    // PLAIN reveals the password, from which the missing keys can be made
+    let Step::Done(success) = plain("\0juliet\0r0m30myr0m30", Some(&imported)) else { panic!("no success") };
+    assert_eq!(success.password, Some(Password::new("r0m30myr0m30").unwrap()));
+    let mut complete = imported.clone();
+    complete.complete(JULIET.clone());
+    assert!(complete.is_complete());
+    assert_eq!(plain("\0juliet\0r0m30myr0m30", Some(&complete)), done(juliet()));
+}
+
+/// What a stranger sees of a name: the salt and count of each hash.
+fn seen(decoys: &Decoys, name: &str, account: Option<&Credentials>) -> Vec<String> {
+    let realm = Arc::new(Realm { domain: REALM.domain.clone(), decoys: decoys.clone() });
+    let see = |hash: ScramHash| {
+        let nonce = ServerNonce::new(&[6; 18]);
+        let mut exchange = Exchange::start(&realm, &clear(), hash.scheme(), nonce).unwrap();
+        let first = format!("n,,n={name},r=x");
+        let challenge = challenge(&mut exchange, first.as_bytes(), account);
+        String::from_utf8(challenge).unwrap().split_once(',').unwrap().1.to_owned()
+    };
+    ScramHash::ALL.into_iter().map(see).collect()
+}
+
+/// All that can be seen of a name but the salts themselves.
+fn outline(seen: &[String]) -> Vec<(usize, String)> {
+    let part = |text: &String| {
+        let (salt, iterations) = text.split_once(",i=").unwrap();
+        (decode(salt.strip_prefix("s=").unwrap()).unwrap().len(), iterations.to_owned())
+    };
+    seen.iter().map(part).collect()
+}
+
+#[test]
+fn an_account_that_lacks_a_hash_looks_like_a_name_that_is_none() {
+    let key = ScramKeys::new(ScramHash::Sha1, &[9; 24], 5_000, &[0; 20], &[0; 20]).unwrap();
+    let imported = Credentials::from_keys(vec![key]).unwrap();
+    let share = |credentials: &Credentials| Share { shape: Shape::from(credentials), accounts: 8 };
+    let decoys = Decoys::new([4; 32], Arc::new([share(&imported), share(&JULIET)]));
+    let of_account = outline(&seen(&decoys, "juliet", Some(&imported)));
+    let of_nobody = (0..32).map(|n| outline(&seen(&decoys, &format!("nobody{n}"), None)));
+    let alike = of_nobody.filter(|outline| *outline == of_account).count();
+    assert!((4..28).contains(&alike), "{alike} of 32 names look like {of_account:?}");
 }
 
 fn hash_name(hash: ScramHash) -> &'static str {
@@ -407,7 +452,7 @@ fn anonymous_takes_a_trace_but_not_a_novel() {
     let trace = Some("\u{fc}".repeat(255));
     let step = anonymous(trace.as_deref().unwrap());
     let identity = Identity::Anonymous { trace };
-    assert_eq!(step, Step::Done(Success { identity, data: None, binding: None }));
+    assert_eq!(step, done(identity));
     for wrong in [&*"a".repeat(256), "a\0b", "\u{7f}", "\u{e000}"] {
         assert_eq!(anonymous(wrong), Step::Fail(Failure::Malformed), "{wrong:?}");
     }
@@ -431,7 +476,7 @@ fn without_an_initial_response_the_client_is_asked_for_it() {
 #[test]
 fn what_was_not_offered_cannot_be_used() {
     let start = |offer: &Arc<Offer>, name: &str| {
-        Exchange::start(&REALM, offer, name, ServerNonce::new(&[6; 18]), Vec::new()).map(|e| e.mechanism())
+        Exchange::start(&REALM, offer, name, ServerNonce::new(&[6; 18])).map(|e| e.mechanism())
     };
     assert_eq!(start(&clear(), "SCRAM-SHA-1-PLUS"), Err(Failure::Mechanism));
     assert_eq!(start(&clear(), "ANONYMOUS"), Err(Failure::Mechanism));
@@ -452,22 +497,6 @@ fn messages_out_of_order_and_oversized_end_the_exchange() {
         assert_eq!(unasked.credentials(Some(&JULIET)), Step::Fail(Failure::OutOfOrder), "{name}");
         let mut long = begin(&tls(), name);
         assert_eq!(long.step(Some(&[b'a'; MESSAGE_BYTES_MAX + 1])), Step::Fail(Failure::TooLong), "{name}");
-    }
-}
-
-#[test]
-fn extensions_are_sent_and_signed() {
-    let extensions = vec![Extension::new('h', "dGVzdA==").unwrap(), Extension::new('x', "1").unwrap()];
-    let mut exchange =
-        Exchange::start(&REALM, &tls(), "SCRAM-SHA-1", ServerNonce::new(&[6; 18]), extensions).unwrap();
-    let client = Client::new(ScramHash::Sha1);
-    let server_first = challenge(&mut exchange, &client.first(), Some(&JULIET));
-    assert!(server_first.ends_with(b",i=4096,h=dGVzdA==,x=1"));
-    assert!(matches!(exchange.step(Some(&client.last(&server_first).0)), Step::Done(_)));
-    for (letter, value) in
-        [('m', "1"), ('r', "1"), ('h', ""), ('h', "a,b"), ('h', "\0"), ('1', "1"), (',', "1")]
-    {
-        assert_eq!(Extension::new(letter, value), None, "{letter}={value}");
     }
 }
 

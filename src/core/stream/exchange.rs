@@ -7,7 +7,7 @@ use super::register::PreAuthEntry;
 use crate::ended::Ended;
 use crate::iq::Verb;
 use crate::outbox::End;
-use crate::sasl::{ConnectionFacts, Credentials, Failure, Identity, Lookup};
+use crate::sasl::{ConnectionFacts, Credentials, Failure, Lookup, Success};
 
 /// What can happen to a stream.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ pub enum Output {
     /// An attempt to log in failed: to be counted against the address.
     LoginFailed(Failure),
     /// The client is authenticated.
-    LoggedIn(Identity, &'static str),
+    LoggedIn(Box<Success>, &'static str),
     /// Answer an iq before authentication. Answer: `Answered`.
     PreAuth(PreAuthEntry, Verb, Stanza),
     /// Bind a resource. Answer: `Bound` or `BindRefused`.

@@ -279,8 +279,7 @@ impl Machine {
         if self.must_secure() {
             self.offer = None;
         } else {
-            let policy = &self.setup.server.settings().login;
-            let policy = policy.sasl(host.config.anonymous);
+            let policy = self.setup.server.sasl_policy(&host, self.facts.encrypted);
             let offer = Arc::new(Offer::new(&policy, self.facts.clone()));
             sasl::write_features(&offer, &mut writer);
             self.write_module_features(When::BeforeLogin, &host, Some(&offer), &mut writer);
@@ -403,9 +402,9 @@ impl Machine {
             Step::Fail(failure) => self.sasl_failed(failure, out),
             Step::Done(success) => {
                 out.push(Output::Nonza(sasl::success(success.data.as_deref())));
-                out.push(Output::LoggedIn(success.identity.clone(), login.mechanism_name()));
+                self.identity = Some(success.identity.clone());
+                out.push(Output::LoggedIn(Box::new(success), login.mechanism_name()));
                 out.push(Output::Restart);
-                self.identity = Some(success.identity);
                 self.offer = None;
                 self.is_open = false;
                 State::Opening

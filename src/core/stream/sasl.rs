@@ -53,7 +53,7 @@ impl Login {
         let name = auth.attr("mechanism").ok_or(Failure::Mechanism)?;
         let nonce = ServerNonce::new(&random::bytes().map_err(|_| Refused::Internal)?);
         let realm = Arc::new(server.realm(host));
-        let mut exchange = Exchange::start(&realm, offer, name, nonce, Vec::new())?;
+        let mut exchange = Exchange::start(&realm, offer, name, nonce)?;
         let initial = decode_initial(&auth.text())?;
         let step = exchange.step(initial.as_ref().map(|data| data.as_slice()));
         Ok((Self { exchange }, step))

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use common::{Client, DOMAIN, accounts, bare, server, server_on};
 use expect_test::expect;
+use hearth_core::limits::DIRECTED_PRESENCE_MAX;
 use hearth_core::sasl::Identity;
 
 const PEOPLE: usize = 50;
@@ -121,6 +122,39 @@ async fn what_was_missed_and_the_whole_are_the_same_roster() {
 }
 
 #[tokio::test]
+async fn a_damaged_contact_leaves_the_others_usable() {
+    let server = server().await;
+    accounts(&server, &["romeo", "juliet", "nurse"]).await;
+    let juliet = Client::bind(&server, "juliet", "r").await;
+    for (contact, request) in [("romeo", "subscribe"), ("nurse", "subscribe")] {
+        juliet.send(&format!("<presence type='{request}' to='{contact}@{DOMAIN}'/>")).await;
+    }
+    for damage in [
+        "UPDATE core_roster_item SET groups = 'x' WHERE jid LIKE 'nurse@%'",
+        "UPDATE core_roster_item SET groups = '[]', subscription = 1000 WHERE jid LIKE 'nurse@%'",
+        "UPDATE core_roster_item SET subscription = 0, request = '<' WHERE jid LIKE 'nurse@%'",
+        "UPDATE core_roster_item SET request = NULL, name = X'FF' WHERE jid LIKE 'nurse@%'",
+        "UPDATE core_roster_item SET name = NULL, jid = '@' WHERE jid LIKE 'nurse@%'",
+    ] {
+        server.store().write(move |sql| sql.run(damage, &[])).await.unwrap();
+        let again = server_on(server.store().clone()).await;
+        let mut juliet = Client::bind(&again, "juliet", "r").await;
+        let seen = roster(&mut juliet, -1).await;
+        assert_eq!(seen.keys().collect::<Vec<_>>(), [&format!("romeo@{DOMAIN}")], "{damage}");
+        assert_eq!(again.metrics().roster_items_damaged.value(), 1, "{damage}");
+    }
+    // a row that can be found is written anew by the next change
+    let again = server_on(server.store().clone()).await;
+    let romeo = Client::bind(&again, "romeo", "r").await;
+    let damage = "UPDATE core_roster_item SET groups = 'x' WHERE jid LIKE 'juliet@%'";
+    server.store().write(move |sql| sql.run(damage, &[])).await.unwrap();
+    romeo.send(&format!("<presence type='subscribe' to='juliet@{DOMAIN}'/>")).await;
+    let again = server_on(server.store().clone()).await;
+    let mut romeo = Client::bind(&again, "romeo", "r").await;
+    assert_eq!(roster(&mut romeo, -1).await.len(), 1);
+}
+
+#[tokio::test]
 async fn directed_presence_is_taken_back_once() {
     let server = server().await;
     accounts(&server, &["romeo", "juliet"]).await;
@@ -132,6 +166,32 @@ async fn directed_presence_is_taken_back_once() {
     romeo.rest();
     juliet.lose();
     expect!["presence unavailable\n"].assert_eq(&romeo.rest());
+}
+
+#[tokio::test]
+async fn directed_presence_beyond_the_limit_is_refused_and_the_rest_is_taken_back() {
+    let server = server().await;
+    accounts(&server, &["romeo", "juliet"]).await;
+    let mut romeo = Client::online(&server, "romeo", "r").await;
+    let mut juliet = Client::bind(&server, "juliet", "r").await;
+    juliet.send(&format!("<presence to='romeo@{DOMAIN}'/>")).await;
+    for n in 1..DIRECTED_PRESENCE_MAX {
+        juliet.send(&format!("<presence to='romeo@{DOMAIN}/{n}'/>")).await;
+    }
+    expect!["presence\n"].assert_eq(&romeo.rest());
+    expect![""].assert_eq(&juliet.rest());
+
+    juliet.send(&format!("<presence to='romeo@{DOMAIN}/r' id='more'/>")).await;
+    expect!["presence more error: wait resource-constraint\n"].assert_eq(&juliet.rest());
+    expect![""].assert_eq(&romeo.rest());
+    // whoever has it already may hear more, and taking one back makes room
+    juliet.send(&format!("<presence to='romeo@{DOMAIN}'><show>away</show></presence>")).await;
+    juliet.send(&format!("<presence to='romeo@{DOMAIN}/1' type='unavailable'/>")).await;
+    juliet.send(&format!("<presence to='romeo@{DOMAIN}/r'/>")).await;
+    expect![""].assert_eq(&juliet.rest());
+    expect!["presence\npresence\n"].assert_eq(&romeo.rest());
+    juliet.lose();
+    expect!["presence unavailable\npresence unavailable\n"].assert_eq(&romeo.rest());
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use hearth_core::ended::Ended;
 use hearth_core::iq::Verb;
 use hearth_core::limits::{DEPTH_MAX, ELEMENTS_MAX};
 use hearth_core::outbox::End;
-use hearth_core::sasl::{Failure, Identity};
+use hearth_core::sasl::{BindingType, Failure, Identity, KeysMark, Password, Success};
 use hearth_core::session::Connected;
 use hearth_core::stream::Input;
 use hearth_core::stream::register::{self, PreAuthCall, PreAuthEntry};
@@ -56,11 +56,16 @@ impl Connection {
         tracing::info!(reason = %failure, "login failed");
     }
 
-    pub(super) fn logged_in(&mut self, identity: Identity, mechanism: &'static str) {
+    pub(super) fn logged_in(&mut self, success: Success, mechanism: &'static str) {
         if let Some(attempt) = self.attempt.take() {
             self.shared.gate.logged_in(attempt);
         }
-        self.identity = Some(identity);
+        tracing::debug!(mechanism, binding = success.binding.map(BindingType::name), "logged in");
+        if let (Some(mark), Some(password)) = (success.mark, success.password) {
+            self.complete_keys(mark, password);
+        }
+        self.proved = success.mark;
+        self.identity = Some(success.identity);
         self.mechanism = mechanism;
     }
 
@@ -71,6 +76,19 @@ impl Connection {
             element_bytes_max: limits.stanza_bytes_max,
             elements_max: ELEMENTS_MAX,
             depth_max: DEPTH_MAX,
+        });
+    }
+
+    /// The password is known just now: keys that the account lacks are made of it, before anything else is read. As
+    /// many are made at a time as clients log in.
+    fn complete_keys(&mut self, mark: KeysMark, password: Password) {
+        let server = Arc::clone(self.server());
+        self.wait(async move {
+            if let Err(error) = server.complete_keys(mark, password).await {
+                // the next login tries again
+                tracing::warn!(%error, "keys that an account lacks could not be made");
+            }
+            Resume::Done
         });
     }
 
@@ -108,6 +126,7 @@ impl Connection {
         };
         let request = bind::BindRequest {
             identity,
+            proved: self.proved,
             host,
             resource,
             connected: Connected {

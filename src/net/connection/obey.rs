@@ -35,7 +35,7 @@ impl Connection {
             Output::Restart => self.framer.restart(),
             Output::Lookup(lookup) => self.look_up(lookup.account),
             Output::LoginFailed(failure) => self.login_failed(failure),
-            Output::LoggedIn(identity, mechanism) => self.logged_in(identity, mechanism),
+            Output::LoggedIn(success, mechanism) => self.logged_in(*success, mechanism),
             Output::PreAuth(entry, verb, stanza) => self.answer_before_auth(entry, verb, stanza),
             Output::Bind(resource) => self.bind(resource),
             Output::Live(stanza, flaw) => self.live(stanza, flaw),

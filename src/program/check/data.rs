@@ -4,11 +4,14 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use hearth_core::host::Hosts;
+use hearth_core::key_tally::{self, KeyTally};
 use hearth_core::plan::Plan;
 use hearth_net::tls::Severity;
-use hearth_store::inspect;
+use hearth_store::{inspect, look};
 
 use super::Findings;
+use crate::program::command::hosts;
 use crate::program::config::Config;
 use crate::program::{data, modules};
 
@@ -47,10 +50,31 @@ pub(super) fn directory(config: &Config, plan: &Plan, found: &mut Findings) {
                     inspection.behind.join(", ")
                 );
                 found.note(about, text);
+            } else {
+                keys(config, found);
             }
         }
     }
     writable(directory, found);
+}
+
+/// Which hosts cannot offer all SCRAM mechanisms, because accounts came without keys for them.
+fn keys(config: &Config, found: &mut Findings) {
+    let tally = match look(&data::options(config), |sql| KeyTally::load(sql)) {
+        Ok(tally) => tally,
+        Err(error) => return found.error("data", error.to_string(), ""),
+    };
+    let wanted = config.settings().login.sasl(false);
+    for host in hosts(config).iter().flat_map(Hosts::all).map(|host| host.domain.domain()) {
+        let withheld = tally.withheld(host).into_iter().filter(|w| wanted.scram.contains(&w.hash));
+        let Some(line) = key_tally::describe(&withheld.collect::<Vec<_>>()) else { continue };
+        let fix = if wanted.plain {
+            "let their users log in by PLAIN once, set new passwords, or disable accounts that nobody uses"
+        } else {
+            "set new passwords, disable accounts that nobody uses, or let login.plain be true for some time"
+        };
+        found.add(Severity::Warning, &format!("host {host}"), format!("not offered: {line}"), fix);
+    }
 }
 
 /// Whether this user can write there; looked at from the nearest directory that exists.

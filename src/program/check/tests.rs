@@ -3,7 +3,13 @@
 use std::net::TcpListener;
 use std::path::Path;
 
+use hearth_core::account_table::{self, NewAccount};
+use hearth_core::plan::Plan;
+use hearth_core::sasl::Credentials;
+use hearth_store::{Options, Store};
+
 use super::*;
+use crate::program::{data, modules};
 
 fn found(dir: &Path, toml: &str) -> Findings {
     let file = dir.join("config.toml");
@@ -50,6 +56,41 @@ fn every_ill_is_named_with_its_fix() {
     has(&found, Severity::Error, "data", "there is no database in");
     has(&found, Severity::Error, "admin.socket", "the system allows 107");
     has(&found, Severity::Note, "listen", "a firewall must let TCP ports 0 through");
+}
+
+/// A database with one account whose keys are SHA-1's.
+fn with_an_old_account(config: &Config, plan: &Plan) {
+    let options = Options { create: true, ..data::options(config) };
+    let store = Store::open(&options, &modules::migrations(plan)).unwrap();
+    let keys = "SCRAM-SHA-1$4096:QSXCR+Q6sek8bf92$6dlGYMOdZcOPutkcNY8U2g7vK9Y=:D+CSWLOshSulAsxiupA+qs2/fTE=";
+    let account = NewAccount {
+        domain: "localhost".to_owned(),
+        localpart: "user".to_owned(),
+        keys: Credentials::from_text(keys, false).unwrap(),
+        created_ms: 0,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        store.write(move |sql| account_table::create(sql, &account)).await.unwrap();
+        store.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_hash_that_cannot_be_offered_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let toml = format!("login.scram_sha_256 = false\n{FREE}");
+    let file = dir.path().join("config.toml");
+    std::fs::write(&file, &toml).unwrap();
+    let loaded = load(&Sources { files: vec![file], ..Sources::default() }).unwrap();
+    with_an_old_account(&loaded.config, &loaded.plan);
+    let found = found(dir.path(), &toml);
+    has(
+        &found,
+        Severity::Warning,
+        "host localhost",
+        "not offered: SCRAM-SHA-512 (enabled accounts without keys for it: 1)",
+    );
 }
 
 #[test]

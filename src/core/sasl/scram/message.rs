@@ -76,11 +76,6 @@ impl<'a> ClientFinal<'a> {
     }
 }
 
-/// Is this an attribute that a peer may leave alone? Letters that SCRAM itself uses are none.
-pub(super) fn is_extension(attribute: &str) -> bool {
-    extension(attribute).is_ok()
-}
-
 fn utf8(data: &[u8]) -> Result<&str, Failure> {
     let text = std::str::from_utf8(data).map_err(|_| Failure::Malformed)?;
     if text.contains('\0') { Err(Failure::Malformed) } else { Ok(text) }

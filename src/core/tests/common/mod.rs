@@ -108,7 +108,7 @@ impl Client {
         let peer = "127.0.0.1:5000".parse().unwrap();
         let connected = Connected { peer, tls: None, mechanism: "PLAIN", since_ms: 0 };
         let (host, resource) = (server.hosts().first().clone(), Some(resource.to_owned()));
-        let request = BindRequest { identity, host, resource, connected, lang: None };
+        let request = BindRequest { identity, proved: None, host, resource, connected, lang: None };
         let session = bind::bind(server, request).await?;
         Ok(Self { server: server.clone(), session, buffer: VecDeque::new(), end: None })
     }
