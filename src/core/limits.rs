@@ -65,6 +65,9 @@ pub struct Limits {
     pub connections_before_login_per_address_max: u32,
     /// Failed logins from one address (IPv4) or /64 network (IPv6) in ten minutes; 0: no limit.
     pub failed_logins_per_address_max: u32,
+    /// Whether connections from this machine itself are free of these three limits. Not behind a proxy on this machine:
+    /// everybody then comes from here.
+    pub loopback_unlimited: bool,
     /// Sessions of one account at the same time.
     pub sessions_per_account_max: u32,
     /// Contacts in one roster.
@@ -87,6 +90,7 @@ impl Default for Limits {
             connections_before_login_max: 10_000,
             connections_before_login_per_address_max: 200,
             failed_logins_per_address_max: 30,
+            loopback_unlimited: false,
             sessions_per_account_max: 30,
             roster_items_max: 2_000,
             roster_groups_max: 50,

@@ -1,7 +1,7 @@
 //! Who may connect, and how often: budgets for those who have not logged in yet, per address prefix.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,16 @@ impl Prefix {
             // the upper half of a global IPv6 address is never below 2^32, so the two kinds cannot meet
             IpAddr::V6(v6) => Self((u128::from(v6) >> 64) as u64 | 1 << 63),
         }
+    }
+
+    /// Whether it is this machine itself: 127.0.0.0/8 or ::1 (nobody else is in that /64).
+    fn is_loopback(self) -> bool {
+        self == Self::of(Ipv6Addr::LOCALHOST.into()) || self.0 >> 24 == 127
+    }
+
+    /// Whether the limits of those who have not logged in do not hold for it.
+    fn is_exempt(self, limits: &Limits) -> bool {
+        limits.loopback_unlimited && self.is_loopback()
     }
 }
 
@@ -60,9 +70,9 @@ impl Gate {
     pub fn admit(self: &Arc<Self>, prefix: Prefix, limits: &Limits) -> Option<Place> {
         let mut ledger = self.ledger.lock();
         let of_prefix = ledger.waiting_by_prefix.get(&prefix).copied().unwrap_or(0);
-        if ledger.waiting >= limits.connections_before_login_max
-            || of_prefix >= limits.connections_before_login_per_address_max
-        {
+        let full = ledger.waiting >= limits.connections_before_login_max
+            || of_prefix >= limits.connections_before_login_per_address_max;
+        if full && !prefix.is_exempt(limits) {
             return None;
         }
         ledger.waiting += 1;
@@ -86,7 +96,7 @@ impl Gate {
         let max = limits.failed_logins_per_address_max;
         let ledger = self.ledger.lock();
         let failed = ledger.failures.get(&prefix).filter(|failures| now - failures.since < FAILURE_WINDOW);
-        max == 0 || failed.is_none_or(|failures| failures.count < max)
+        max == 0 || prefix.is_exempt(limits) || failed.is_none_or(|failures| failures.count < max)
     }
 
     /// A login from this prefix failed.
@@ -149,6 +159,33 @@ mod tests {
         assert!(gate.admit(prefix("192.0.2.2"), &limits).is_some());
         drop(first);
         assert!(gate.admit(here, &limits).is_some());
+    }
+
+    #[test]
+    fn this_machine_itself_may_be_free_of_the_limits() {
+        let gate = Arc::new(Gate::default());
+        let limits = Limits {
+            connections_before_login_per_address_max: 0,
+            failed_logins_per_address_max: 1,
+            loopback_unlimited: true,
+            ..Limits::default()
+        };
+        let now = Instant::now();
+        for (address, free) in [
+            ("127.0.0.1", true),
+            ("127.9.9.9", true),
+            ("::1", true),
+            ("128.0.0.1", false),
+            ("fe80::1", false),
+        ] {
+            let prefix = prefix(address);
+            assert_eq!(gate.admit(prefix, &limits).is_some(), free, "{address}");
+            gate.login_failed(prefix, now);
+            assert_eq!(gate.may_log_in(prefix, &limits, now), free, "{address}");
+            let limits = Limits { loopback_unlimited: false, ..limits.clone() };
+            assert!(gate.admit(prefix, &limits).is_none(), "{address}");
+            assert!(!gate.may_log_in(prefix, &limits, now), "{address}");
+        }
     }
 
     #[test]
