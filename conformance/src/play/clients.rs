@@ -148,6 +148,21 @@ impl Play<'_> {
         Ok(())
     }
 
+    /// `romeo/orchard reads to the end`
+    pub(super) async fn read_to_the_end(&mut self, who: &str) -> Result<(), String> {
+        let client = self.client(who)?;
+        client.jid = None;
+        let deadline = deadline_in(STEP_S);
+        loop {
+            match client.connection.next(deadline).await {
+                None => return Err("the connection was not closed".to_owned()),
+                Some(Received::Bad(why)) => return Err(why),
+                Some(Received::Closed(_)) => return Ok(()),
+                Some(_) => {}
+            }
+        }
+    }
+
     /// `romeo/orchard sends: …` and its variants.
     pub(super) async fn send(
         &mut self,

@@ -164,6 +164,7 @@ impl Play<'_> {
             Action::HangUp => self.hang_up(who).await,
             Action::StopReading => self.set_reading(who, false),
             Action::ReadOn => self.set_reading(who, true),
+            Action::ReadToTheEnd => self.read_to_the_end(who).await,
             Action::Ping => self.ping(who).await.map(|_| ()),
             Action::SendCutOff { payload } => self.send_cut_off(who, payload).await,
             Action::HasReceivedNothing => self.has_received_nothing(who).await,
