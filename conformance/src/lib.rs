@@ -1,6 +1,7 @@
 //! Conformance: judges Hearth from outside, with none of its code. See `conformance/README.md`.
 
 mod client;
+mod faults;
 mod play;
 mod record;
 mod runner;

@@ -28,7 +28,9 @@ use hearth_core::session::Session;
 use hearth_core::stream::machine::Setup;
 use hearth_core::stream::policy::StartTls;
 use hearth_core::stream::{Input, Machine};
-use hearth_wire::{Frame, Framer, FramerLimits, Stanza, StanzaError, StreamCondition, ns};
+use hearth_wire::{
+    Flaw, Frame, Framer, FramerLimits, IqType, Kind, Stanza, StanzaError, StreamCondition, ns,
+};
 use tokio::net::TcpStream;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::{Instant, Sleep};
@@ -117,6 +119,8 @@ pub struct Connection {
     /// The framer keeps input that was not looked at yet.
     has_unread: bool,
     behind: VecDeque<Behind>,
+    /// A request that the server answers, until what was sent before it is stored.
+    held: Option<(Stanza, Option<Flaw>)>,
     place: Option<Place>,
     /// The account that the client is trying to log in to.
     attempt: Option<Attempt>,
@@ -161,6 +165,7 @@ impl Connection {
             has_left: false,
             has_unread: false,
             behind: VecDeque::new(),
+            held: None,
             place: Some(place),
             attempt: None,
             counted: None,
@@ -234,6 +239,12 @@ impl Connection {
         while let Some(behind) = self.behind.pop_front_if(|behind| behind.is_settled()) {
             behind.release(&self.shared.server);
         }
+        if self.behind.is_empty()
+            && let Some((stanza, flaw)) = self.held.take()
+            && self.machine.is_live()
+        {
+            self.live(stanza, flaw);
+        }
     }
 
     /// Whether nothing is left to do: the socket is gone and nothing of the client's is under way.
@@ -269,6 +280,7 @@ impl Connection {
         // before a session bounds its own queue, whoever does not read our answers is not read either
         let answered = self.session.is_some() || self.outgoing.len() <= UNREAD_ANSWERS_BYTES_MAX;
         self.waiting.is_none()
+            && self.held.is_none()
             && self.behind.len() < SESSION_COMMITS_MAX
             && self.end == Ending::No
             && answered
@@ -345,9 +357,7 @@ impl Connection {
     fn frame(&mut self, frame: Frame) {
         match frame {
             // the hot path: nothing of the stream's state is asked
-            Frame::Stanza(stanza, flaw)
-                if self.machine.is_live() && flaw != Some(hearth_wire::Flaw::From) =>
-            {
+            Frame::Stanza(stanza, flaw) if self.machine.is_live() && flaw != Some(Flaw::From) => {
                 self.live(stanza, flaw);
             }
             Frame::Stanza(stanza, flaw) => self.input(Input::Stanza(stanza, flaw)),
@@ -357,8 +367,13 @@ impl Connection {
         }
     }
 
-    fn live(&mut self, stanza: Stanza, flaw: Option<hearth_wire::Flaw>) {
+    fn live(&mut self, stanza: Stanza, flaw: Option<Flaw>) {
         let Some(session) = &self.session else { return };
+        if !self.behind.is_empty() && is_answered_by_server(&stanza) {
+            // an answer says that what came before was dealt with (RFC 6120 §10.1): a crash must not make it untrue
+            self.held = Some((stanza, flaw));
+            return;
+        }
         // RFC 6120 §8.1.2.1: `from` may be the full or the bare address, and nobody else's
         let honest =
             stanza.from.as_ref().is_none_or(|from| *from == session.jid || is_bare_of(from, session));
@@ -394,7 +409,9 @@ impl Connection {
         }
         let was_full = !self.outgoing.is_empty();
         if was_full {
-            match self.outgoing.poll_write(cx, &mut self.socket) {
+            let wrote = self.outgoing.poll_write(cx, &mut self.socket);
+            self.note_rows();
+            match wrote {
                 Poll::Pending => {
                     self.end_stalled();
                     return false;
@@ -403,7 +420,7 @@ impl Connection {
                     self.lost(Some(error));
                     return false;
                 }
-                Poll::Ready(Ok(rows)) => self.wrote(&rows),
+                Poll::Ready(Ok(())) => {}
             }
             if self.has_left {
                 self.leave();
@@ -434,9 +451,11 @@ impl Connection {
         }
     }
 
-    fn wrote(&self, rows: &[i64]) {
+    /// What has left has arrived, even if the next write finds the connection broken.
+    fn note_rows(&mut self) {
+        let rows = self.outgoing.take_rows();
         if let Some(session) = self.session.as_ref().filter(|_| !rows.is_empty()) {
-            offline::delivered(&self.shared.server, session, rows);
+            offline::delivered(&self.shared.server, session, &rows);
         }
     }
 
@@ -532,6 +551,12 @@ impl Ending {
     fn max_with(self, other: Self) -> Self {
         if self == Self::Gone { self } else { other }
     }
+}
+
+/// Whether the server itself will say something to this, for itself or for an account.
+fn is_answered_by_server(stanza: &Stanza) -> bool {
+    matches!(stanza.kind, Kind::Iq(IqType::Get | IqType::Set))
+        && stanza.to.as_ref().is_none_or(|to| to.is_bare() || to.is_domain())
 }
 
 fn is_bare_of(from: &hearth_wire::Jid, session: &Session) -> bool {

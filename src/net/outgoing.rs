@@ -11,6 +11,9 @@ use crate::socket::Socket;
 /// Bytes rendered from a session's queue at a time: what a slow reader makes us hold beyond its queue.
 pub const RENDER_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes written before they are flushed: what fits into one TLS record, which a client has wholly or not at all.
+const RECORD_BYTES_MAX: usize = 16 * 1024;
+
 /// Rendered but unwritten bytes. Holds no memory once everything is written.
 #[derive(Debug, Default)]
 pub struct Outgoing {
@@ -20,7 +23,7 @@ pub struct Outgoing {
     items: VecDeque<(usize, Item)>,
     /// TLS holds something back.
     unflushed: bool,
-    /// The rows among what was written but, for all we know, not yet flushed.
+    /// The rows among what has left since they were last asked for.
     rows: Vec<i64>,
 }
 
@@ -53,25 +56,38 @@ impl Outgoing {
         std::mem::take(&mut self.bytes)
     }
 
-    /// Writes as much as the socket takes. Ready when nothing is left to write; answers the rows that have left since
-    /// the last time.
-    pub fn poll_write(&mut self, cx: &mut Context<'_>, socket: &mut Socket) -> Poll<io::Result<Vec<i64>>> {
-        while self.written < self.bytes.len() {
-            match ready!(socket.poll_write(cx, &self.bytes.as_bytes()[self.written..]))? {
+    /// Writes as much as the socket takes. Ready when nothing is left to write.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, socket: &mut Socket) -> Poll<io::Result<()>> {
+        loop {
+            if self.unflushed {
+                // what TLS has taken but not passed on has not left: a client that is cut now does not have it
+                ready!(socket.poll_flush(cx))?;
+                self.unflushed = false;
+                self.forget_written();
+            }
+            let unwritten = &self.bytes.as_bytes()[self.written..];
+            let piece = match socket {
+                Socket::Tls(_) => &unwritten[..unwritten.len().min(RECORD_BYTES_MAX)],
+                Socket::Plain(_) | Socket::Gone => unwritten,
+            };
+            if piece.is_empty() {
+                break;
+            }
+            match ready!(socket.poll_write(cx, piece))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 n => self.written += n,
             }
             self.unflushed = true;
-            self.forget_written();
         }
         self.bytes = String::new();
         self.items = VecDeque::new();
         self.written = 0;
-        if self.unflushed {
-            ready!(socket.poll_flush(cx))?;
-            self.unflushed = false;
-        }
-        Poll::Ready(Ok(std::mem::take(&mut self.rows)))
+        Poll::Ready(Ok(()))
+    }
+
+    /// The rows that have left since the last time, whether or not the rest of what was written did.
+    pub fn take_rows(&mut self) -> Vec<i64> {
+        std::mem::take(&mut self.rows)
     }
 
     fn forget_written(&mut self) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::client::TlsStream;
 
@@ -18,6 +18,9 @@ use crate::xml::{Element, Header, Item, StreamReader};
 const TRANSCRIPT_LINES_MAX: usize = 400;
 /// Bytes of one line of transcript that are kept.
 const TRANSCRIPT_LINE_BYTES_MAX: usize = 3000;
+
+/// What a connection with a small buffer holds unread. The system doubles it.
+const SMALL_BUFFER_BYTES: u32 = 4096;
 
 /// What came, or the end of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +62,8 @@ pub(crate) struct Connection {
     pub(crate) inbox: VecDeque<Received>,
     /// Nothing more can come.
     ended: bool,
+    /// Whether we take what comes. The system holds as much as it has room for; then the server has to wait.
+    pub(crate) is_reading: bool,
     /// Every header and element ever received, for the schemas.
     pub(crate) seen: Vec<Received>,
     transcript: VecDeque<String>,
@@ -66,15 +71,16 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Connects by TCP.
-    pub(crate) async fn open(addr: SocketAddr) -> Result<Self, String> {
-        let tcp =
-            TcpStream::connect(addr).await.map_err(|error| format!("cannot connect to {addr}: {error}"))?;
+    pub(crate) async fn open(addr: SocketAddr, small_buffer: bool) -> Result<Self, String> {
+        let opened = tcp(addr, small_buffer).await;
+        let tcp = opened.map_err(|error| format!("cannot connect to {addr}: {error}"))?;
         tcp.set_nodelay(true).map_err(|error| error.to_string())?;
         Ok(Self {
             transport: Transport::Tcp(tcp),
             reader: StreamReader::new(),
             inbox: VecDeque::new(),
             ended: false,
+            is_reading: true,
             seen: Vec::new(),
             transcript: VecDeque::from([format!("** connected to {addr}")]),
         })
@@ -134,6 +140,7 @@ impl Connection {
     /// A connection that the server has closed is no error here: what it said before is still to be read.
     pub(crate) async fn send(&mut self, bytes: &[u8], deadline: Instant) -> Result<(), String> {
         self.note(&format!("-> {}", String::from_utf8_lossy(bytes)));
+        let is_reading = self.is_reading;
         let Some(duplex) = self.transport.duplex() else { return Err("the connection is closed".to_owned()) };
         let (mut read_half, mut write_half) = tokio::io::split(duplex);
         let mut came = Vec::new();
@@ -155,7 +162,7 @@ impl Connection {
                         }
                         break;
                     }
-                    read = read_half.read(&mut buffer), if end.is_none() => match read {
+                    read = read_half.read(&mut buffer), if is_reading && end.is_none() => match read {
                         Ok(0) => end = Some(String::new()),
                         Ok(count) => came.extend_from_slice(&buffer[..count]),
                         Err(error) => end = Some(error.to_string()),
@@ -184,7 +191,7 @@ impl Connection {
 
     /// Ends a stream that is of no more interest, as far as the server goes along.
     pub(crate) async fn say_goodbye(&mut self, deadline: Instant) {
-        if self.is_gone() || self.send(b"</stream:stream>", deadline).await.is_err() {
+        if self.is_gone() || !self.is_reading || self.send(b"</stream:stream>", deadline).await.is_err() {
             return;
         }
         while let Some(received) = self.next(deadline).await {
@@ -209,7 +216,7 @@ impl Connection {
 
     /// Reads once; false when the time is up or the end was told already.
     pub(crate) async fn fill(&mut self, deadline: Instant) -> bool {
-        if self.ended {
+        if self.ended || !self.is_reading {
             return false;
         }
         let Some(duplex) = self.transport.duplex() else { return false };
@@ -264,6 +271,17 @@ impl Connection {
         }
     }
 
+    /// FIN, and not a word before it, not even TLS's own. What the server still says can be read.
+    pub(crate) async fn hang_up(&mut self) -> Result<(), String> {
+        self.note("** we hang up");
+        let tcp = match &mut self.transport {
+            Transport::Tcp(tcp) => tcp,
+            Transport::Tls(tls) => tls.get_mut().0,
+            Transport::Gone => return Err("the connection is closed".to_owned()),
+        };
+        tcp.shutdown().await.map_err(|error| error.to_string())
+    }
+
     /// RST: the connection is gone without a word.
     pub(crate) fn drop_hard(&mut self) -> Result<(), String> {
         self.note("** we reset the connection");
@@ -293,6 +311,15 @@ impl Connection {
     pub(crate) fn transcript(&self) -> String {
         self.transcript.iter().map(|line| format!("      {line}\n")).collect()
     }
+}
+
+async fn tcp(addr: SocketAddr, small_buffer: bool) -> io::Result<TcpStream> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if small_buffer {
+        // before the connection is made: what was promised to the other side cannot be taken back
+        socket.set_recv_buffer_size(SMALL_BUFFER_BYTES)?;
+    }
+    socket.connect(addr).await
 }
 
 /// How an error that merely says "closed" reads.

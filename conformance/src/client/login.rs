@@ -53,7 +53,7 @@ impl Target {
         deadline: Instant,
     ) -> Result<Connection, String> {
         let addr = if options.direct_tls { self.tls_addr } else { self.addr };
-        let mut connection = Connection::open(addr).await?;
+        let mut connection = Connection::open(addr, options.small_buffer).await?;
         if options.direct_tls {
             let alpn = match options.alpn.as_deref() {
                 None => Some("xmpp-client".to_owned()),

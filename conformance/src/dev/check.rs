@@ -138,7 +138,8 @@ fn scenarios(root: &Path, kind: Kind) -> Verdict {
     let order =
         Order { root: root.to_path_buf(), kind, target: None, filters, differing: false, verbose: false };
     match runner::run(&order) {
-        Ok(Outcome { failed: 0, .. }) => Verdict::Passed,
+        Ok(Outcome { failed: 0, skipped, .. }) if skipped.is_empty() => Verdict::Passed,
+        Ok(Outcome { failed: 0, skipped, .. }) => Verdict::Skipped(skipped.join("; ")),
         Ok(Outcome { failed, .. }) => Verdict::Failed(format!("{failed} scenarios failed")),
         Err(error) => Verdict::Failed(format!("{error:#}")),
     }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::shell;
 use super::tools::{self, Missing, Tool};
-use crate::server::{Kind, Server};
+use crate::server::{Kind, Server, Setup};
 
 /// How a client says that it cannot run here.
 const CANNOT_RUN: i32 = 77;
@@ -86,7 +86,7 @@ impl Client {
         if let Err(Missing::NotInstalled(why)) = self.install() {
             return Ok(Ended::CannotRun(why));
         }
-        let server = Server::start(Kind::Hearth, root, &format!("client-{}", self.name), None)?;
+        let server = Server::start(Kind::Hearth, root, &format!("client-{}", self.name), &Setup::default())?;
         let mut command = Command::new(self.folder.join("run"));
         command
             .current_dir(root)

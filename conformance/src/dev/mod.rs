@@ -139,6 +139,9 @@ impl ScenarioArguments {
         if self.differing && outcome.passed > 0 {
             bail!("{} scenarios are marked as differing although they pass (see --verbose)", outcome.passed);
         }
+        if !outcome.skipped.is_empty() && std::env::var("CI").is_ok_and(|value| value == "true") {
+            bail!("{} scenarios were skipped", outcome.skipped.len());
+        }
         if outcome.failed > 0 && !self.differing {
             bail!("{} scenarios failed", outcome.failed);
         }

@@ -19,6 +19,8 @@ pub(super) const EJABBERD: Tool<'static> = Tool { program: "ejabberdctl", packag
 pub(super) const OPENSSL: Tool<'static> = Tool { program: "openssl", package: "openssl" };
 pub(super) const XMLLINT: Tool<'static> = Tool { program: "xmllint", package: "libxml2-utils" };
 
+pub(super) const STRACE: Tool<'static> = Tool { program: "strace", package: "strace" };
+
 /// The `cargo-deny` that is built; another may judge otherwise.
 const CARGO_DENY_VERSION: &str = "0.20.2";
 
@@ -98,6 +100,10 @@ impl Drop for NoServices {
 pub(super) fn prepare_server(root: &Path, kind: Kind) -> Result<()> {
     let tools: &[&Tool<'_>] = match kind {
         Kind::Hearth => {
+            if let Err(Missing::NotInstalled(why)) = need(&[&STRACE]) {
+                // the scenarios that need it are skipped and say so
+                eprintln!("cargo dev: {why}");
+            }
             return shell::run(&mut shell::cargo(
                 root,
                 &["build", "--release", "--quiet", "--package", "hearth"],

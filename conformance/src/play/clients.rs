@@ -2,7 +2,7 @@
 
 use super::stage::{Client, Play, STEP_S, describe};
 use crate::client::{Received, deadline_in, xml_of_presence};
-use crate::scenario::{ConnectOptions, Escaping, PresenceOption, SendAs, Stage};
+use crate::scenario::{ConnectOptions, Escaping, PresenceOption, SendAs, Stage, Times};
 use crate::xml::{CLIENT, Element, parse_fragment};
 
 const ROSTER: &str = "jabber:iq:roster";
@@ -133,13 +133,43 @@ impl Play<'_> {
         client.connection.drop_hard()
     }
 
+    /// `romeo/orchard hangs up`
+    pub(super) async fn hang_up(&mut self, who: &str) -> Result<(), String> {
+        let client = self.client(who)?;
+        client.jid = None;
+        client.connection.hang_up().await
+    }
+
+    /// `romeo/orchard stops reading`, `romeo/orchard reads on`
+    pub(super) fn set_reading(&mut self, who: &str, reads: bool) -> Result<(), String> {
+        let connection = &mut self.client(who)?.connection;
+        connection.note(if reads { "** we read on" } else { "** we stop reading" });
+        connection.is_reading = reads;
+        Ok(())
+    }
+
+    /// `romeo/orchard reads to the end`
+    pub(super) async fn read_to_the_end(&mut self, who: &str) -> Result<(), String> {
+        let client = self.client(who)?;
+        client.jid = None;
+        let deadline = deadline_in(STEP_S);
+        loop {
+            match client.connection.next(deadline).await {
+                None => return Err("the connection was not closed".to_owned()),
+                Some(Received::Bad(why)) => return Err(why),
+                Some(Received::Closed(_)) => return Ok(()),
+                Some(_) => {}
+            }
+        }
+    }
+
     /// `romeo/orchard sends: …` and its variants.
     pub(super) async fn send(
         &mut self,
         who: &str,
         payload: &str,
         how: SendAs,
-        times: Option<u32>,
+        times: &Times,
     ) -> Result<(), String> {
         let deadline = deadline_in(STEP_S);
         match how {
@@ -153,10 +183,14 @@ impl Play<'_> {
                 connection.send_byte_by_byte(&bytes, deadline).await
             }
             SendAs::Stanzas => {
+                let counted = self.counted(times)?;
+                let (_, count) = times.range(counted)?;
                 let mut xml = String::new();
-                for turn in 1..=times.unwrap_or(1) {
-                    xml.push_str(&self.vars.turn(payload, Escaping::Xml, times.map(|_| turn))?);
+                for turn in counted + 1..=counted + count {
+                    let turn = times.is_numbered().then_some(turn);
+                    xml.push_str(&self.vars.turn(payload, Escaping::Xml, turn)?);
                 }
+                self.count(times, counted + count);
                 let elements =
                     parse_fragment(&xml).map_err(|why| format!("`sends:` wants well-formed XML: {why}"))?;
                 let client = self.client(who)?;
@@ -164,6 +198,28 @@ impl Play<'_> {
                 client.connection.send(xml.as_bytes(), deadline).await
             }
         }
+    }
+
+    /// `romeo/orchard sends, cut off at every byte: …`: for each byte a connection that ends before it.
+    pub(super) async fn send_cut_off(&mut self, who: &str, payload: &str) -> Result<(), String> {
+        let (user, resource) = who.split_once('/').ok_or("only user/resource connects")?;
+        let stage = Stage::Bound { user: user.to_owned(), resource: resource.to_owned() };
+        // nothing between our bytes and the server's stream
+        let options = ConnectOptions { plaintext: true, ..ConnectOptions::default() };
+        let bytes = self.vars.bytes(payload, Escaping::Raw)?;
+        for end in 1..bytes.len() {
+            self.reach(who, &stage, &options).await?;
+            let client = self.client(who)?;
+            client.connection.send(&bytes[..end], deadline_in(STEP_S)).await?;
+            client.jid = None;
+            if end % 2 == 0 {
+                client.connection.drop_hard()?;
+            } else {
+                client.connection.hang_up().await?;
+                while client.connection.fill(deadline_in(STEP_S)).await {}
+            }
+        }
+        Ok(())
     }
 
     /// `romeo and juliet are contacts`, `romeo is subscribed to juliet`

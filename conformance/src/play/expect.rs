@@ -1,8 +1,12 @@
 //! Steps that look at what came.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::stage::{Play, STEP_S, describe};
 use crate::client::{Received, deadline_in};
-use crate::scenario::{Captures, Escaping, Matching, Rule, Template};
+use crate::scenario::{Captures, Escaping, Matching, Rule, Template, Times};
 use crate::xml::{CLIENT, Element, STREAM, STREAM_ERRORS, escape, parse_fragment};
 
 impl Play<'_> {
@@ -23,30 +27,60 @@ impl Play<'_> {
         }
     }
 
-    /// `receives: …`
+    /// `receives: …`, once or several times.
     pub(super) async fn receive(
         &mut self,
         who: &str,
         payload: &str,
-        times: Option<u32>,
+        times: &Times,
         within_s: u64,
     ) -> Result<(), String> {
-        for turn in 1..=times.unwrap_or(1) {
-            for template in self.templates(payload, times.map(|_| turn))? {
-                let received = self.next(who, within_s, std::slice::from_ref(&template)).await?;
-                let came = describe(received.as_ref());
-                let Some(Received::Element(element)) = &received else {
-                    return Err(expected(&self.shown(payload), &came));
-                };
-                match template.check(element) {
-                    Ok(captures) => self.keep(captures),
-                    Err(why) => {
-                        return Err(expected(&self.shown(payload), &format!("{came}\n      because {why}")));
-                    }
+        let counted = self.counted(times)?;
+        let (least, most) = times.range(counted)?;
+        let mut done = 0;
+        while done < most {
+            let turn = times.is_numbered().then_some(counted + done + 1);
+            match self.receive_turn(who, payload, turn, within_s, done < least).await? {
+                true => done += 1,
+                false => break,
+            }
+        }
+        self.count(times, counted + done);
+        Ok(())
+    }
+
+    /// One turn: false when something else came, which stays, or nothing, and the turn need not be.
+    async fn receive_turn(
+        &mut self,
+        who: &str,
+        payload: &str,
+        turn: Option<u32>,
+        within_s: u64,
+        needed: bool,
+    ) -> Result<bool, String> {
+        for template in self.templates(payload, turn)? {
+            let received = self.next(who, within_s, std::slice::from_ref(&template)).await?;
+            let checked = match &received {
+                Some(Received::Element(element)) => {
+                    template.check(element).map_err(|why| format!("\n      because {why}"))
+                }
+                _ => Err(String::new()),
+            };
+            match checked {
+                Ok(captures) => self.keep(captures),
+                Err(why) if needed => {
+                    let shown = self.vars.turn(payload, Escaping::Xml, turn);
+                    let came = describe(received.as_ref());
+                    return Err(expected(shown.as_deref().unwrap_or(payload), &format!("{came}{why}")));
+                }
+                Err(_) => {
+                    let inbox = &mut self.client(who)?.connection.inbox;
+                    received.into_iter().for_each(|other| inbox.push_front(other));
+                    return Ok(false);
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// `receives in any order: …`
@@ -84,7 +118,8 @@ impl Play<'_> {
         }
         let others: Vec<String> = self.clients.keys().filter(|name| *name != who).cloned().collect();
         for other in others {
-            if self.client(&other)?.is_bound() {
+            let client = self.client(&other)?;
+            if client.is_bound() && client.connection.is_reading {
                 // A client whose stream the server has ended cannot cause anything anymore.
                 self.ping(&other).await.ok();
             }
@@ -95,6 +130,19 @@ impl Play<'_> {
             let Some(received) = client.connection.inbox.pop_front() else { break };
             if !client.passes_over(&received, &[]) {
                 return Err(expected("nothing", &describe(Some(&received))));
+            }
+        }
+        Ok(())
+    }
+
+    /// `has received nothing`: until now. Whether something is under way is another question.
+    pub(super) async fn has_received_nothing(&mut self, who: &str) -> Result<(), String> {
+        let client = self.client(who)?;
+        let a_moment = Instant::now() + Duration::from_millis(50);
+        while client.connection.fill(a_moment).await {}
+        while let Some(received) = client.connection.inbox.pop_front() {
+            if !client.passes_over(&received, &[]) {
+                return Err(expected("nothing until now", &describe(Some(&received))));
             }
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 mod clients;
 mod expect;
+mod faults;
 mod players;
 mod stage;
 mod streams;

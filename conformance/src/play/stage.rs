@@ -1,10 +1,12 @@
 //! A scenario in play: its users, connections and variables.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::players::{cast, register};
 use crate::client::{Connection, Credentials, Received, Target, deadline_in};
-use crate::scenario::{Action, Escaping, Scenario, Step, Template, Vars};
+use crate::scenario::{Action, Escaping, Scenario, Step, Template, Times, Vars};
+use crate::server::Server;
 use crate::xml::{CLIENT, Element};
 
 /// How long anything may take that has no time of its own.
@@ -93,10 +95,16 @@ pub(super) struct Play<'a> {
     pub(super) pings: u32,
     /// What was received on connections that are over.
     pub(super) seen: Vec<Received>,
+    /// The server, when it is this scenario's own.
+    pub(super) server: Option<Arc<Server>>,
 }
 
-/// Plays a scenario; with it comes everything that the server sent.
-pub(crate) async fn play(scenario: &Scenario, target: &Target) -> (Result<(), Failure>, Vec<Received>) {
+/// Plays a scenario; with it comes everything that the server sent. `server` is there when it is the scenario's own.
+pub(crate) async fn play(
+    scenario: &Scenario,
+    target: &Target,
+    server: Option<Arc<Server>>,
+) -> (Result<(), Failure>, Vec<Received>) {
     let mut play = Play {
         target,
         vars: Vars::default(),
@@ -105,6 +113,7 @@ pub(crate) async fn play(scenario: &Scenario, target: &Target) -> (Result<(), Fa
         watching: Vec::new(),
         pings: 0,
         seen: Vec::new(),
+        server,
     };
     let result = play.all(scenario).await;
     let mut seen = std::mem::take(&mut play.seen);
@@ -152,12 +161,20 @@ impl Play<'_> {
             Action::Connect(options) => self.connect(who, options).await,
             Action::Disconnect => self.disconnect(who).await,
             Action::Drop => self.drop_connection(who),
-            Action::Send { payload, how, times } => self.send(who, payload, *how, *times).await,
+            Action::HangUp => self.hang_up(who).await,
+            Action::StopReading => self.set_reading(who, false),
+            Action::ReadOn => self.set_reading(who, true),
+            Action::ReadToTheEnd => self.read_to_the_end(who).await,
+            Action::Ping => self.ping(who).await.map(|_| ()),
+            Action::SendCutOff { payload } => self.send_cut_off(who, payload).await,
+            Action::HasReceivedNothing => self.has_received_nothing(who).await,
+            Action::Fault(fault) => self.fault(fault).await,
+            Action::Send { payload, how, times } => self.send(who, payload, *how, times).await,
             Action::Receive { payload, any_order: true, within_s, .. } => {
                 self.receive_any_order(who, payload, *within_s).await
             }
             Action::Receive { payload, times, within_s, .. } => {
-                self.receive(who, payload, *times, *within_s).await
+                self.receive(who, payload, times, *within_s).await
             }
             Action::ReceiveNothing => self.receive_nothing(who).await,
             Action::Ignore { payload } => self.ignore(who, payload),
@@ -212,6 +229,19 @@ impl Play<'_> {
     /// The templates of a payload.
     pub(super) fn templates(&self, payload: &str, turn: Option<u32>) -> Result<Vec<Template>, String> {
         Template::parse_all(&self.vars.turn(payload, Escaping::Xml, turn)?)
+    }
+
+    /// Where a repetition's counter stands.
+    pub(super) fn counted(&self, times: &Times) -> Result<u32, String> {
+        let Some(value) = times.counter.as_deref().and_then(|name| self.vars.get(name)) else { return Ok(0) };
+        value.parse().map_err(|_| format!("`{value}` is no number to count on from"))
+    }
+
+    /// Puts a repetition's counter where it stands now.
+    pub(super) fn count(&mut self, times: &Times, counted: u32) {
+        if let Some(name) = &times.counter {
+            self.vars.set(name, counted.to_string());
+        }
     }
 
     /// Keeps what a template captured.

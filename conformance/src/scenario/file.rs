@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::{Action, Stage, Step};
+use super::{Action, Fault, Stage, Step};
 
 /// The lines before the first step.
 #[derive(Clone, Debug, Default)]
@@ -18,8 +18,19 @@ pub struct Header {
     pub hearth_only: Option<String>,
     /// A variant of Hearth's configuration, `conformance/servers/NAME.toml`.
     pub server: Option<String>,
+    /// A server that no other scenario uses: it can be stopped, its disk be filled.
+    pub own: Option<Own>,
     /// Users that are not ordinary.
     pub users: Vec<UserSpec>,
+}
+
+/// A scenario's own server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Own {
+    /// Settings that go over the configuration of every server under test, in TOML.
+    pub config: Vec<String>,
+    /// How much fits on the disk with its data; `None`: as much as on any.
+    pub disk_mb: Option<u32>,
 }
 
 /// `user: NAME [on host2] [password "…"] [without account | of the server]`
@@ -100,6 +111,7 @@ impl Scenario {
         if let Err(why) = scenario.header.check() {
             mistakes.push(format!("{path}:1: {why}"));
         }
+        mistakes.extend(scenario.misplaced_faults());
         if mistakes.is_empty() {
             mistakes = scenario.lint();
         }
@@ -114,12 +126,33 @@ impl Scenario {
         Ok(())
     }
 
+    /// What befalls the server in this scenario.
+    pub(crate) fn faults(&self) -> impl Iterator<Item = (usize, &Fault)> {
+        self.steps.iter().filter_map(|step| match &step.action {
+            Action::Fault(fault) => Some((step.line, fault)),
+            _ => None,
+        })
+    }
+
+    /// Faults that would hit other scenarios, or cannot be brought about.
+    fn misplaced_faults(&self) -> Vec<String> {
+        let own = self.header.own.as_ref();
+        let why = |fault: &Fault| match own {
+            None => Some("needs `server: own`"),
+            Some(Own { disk_mb: None, .. }) if fault.fills() => Some("needs `disk: N MB`"),
+            Some(_) => None,
+        };
+        let wrong = self.faults().filter_map(|(line, fault)| Some((line, why(fault)?)));
+        wrong.map(|(line, why)| format!("{}:{line}: this {why}", self.path)).collect()
+    }
+
     /// Every user of the scenario: those of the header, and ordinary ones for all other names in its steps.
     pub(crate) fn users(&self) -> Vec<UserSpec> {
         let mut users = self.header.users.clone();
         let mut known: BTreeSet<String> = users.iter().map(|user| user.name.clone()).collect();
-        let kept: BTreeSet<String> =
+        let mut kept: BTreeSet<String> =
             self.steps.iter().filter_map(Step::payload).flat_map(kept_names).collect();
+        kept.extend(self.steps.iter().filter_map(Step::counter).map(str::to_owned));
         for name in self.steps.iter().flat_map(|step| step.users(&kept)) {
             if known.insert(name.to_owned()) {
                 let name = name.to_owned();
@@ -146,10 +179,20 @@ impl Step {
     pub(super) fn payload(&self) -> Option<&str> {
         match &self.action {
             Action::Send { payload, .. }
+            | Action::SendCutOff { payload }
             | Action::Receive { payload, .. }
             | Action::Ignore { payload }
             | Action::OpenStream { attributes: payload }
-            | Action::ReceiveHeader { attributes: payload } => Some(payload),
+            | Action::ReceiveHeader { attributes: payload }
+            | Action::Fault(Fault::Runs { command: payload }) => Some(payload),
+            _ => None,
+        }
+    }
+
+    /// The variable in which the step counts.
+    pub(super) fn counter(&self) -> Option<&str> {
+        match &self.action {
+            Action::Send { times, .. } | Action::Receive { times, .. } => times.counter.as_deref(),
             _ => None,
         }
     }
@@ -203,19 +246,32 @@ impl Header {
                 self.differs.insert("ejabberd".to_owned(), reason()?);
             }
             "hearth only" => self.hearth_only = Some(reason()?),
+            "server" if value == "own" => self.own = Some(self.own.take().unwrap_or_default()),
             "server" => self.server = Some(value.to_owned()),
+            "config" => self.of_own("config")?.config.push(value.to_owned()),
+            "disk" => {
+                let size = value.strip_suffix(" MB").and_then(|number| number.parse().ok());
+                let size = size.filter(|mb| (1..=100).contains(mb)).ok_or("`disk:` wants `N MB`")?;
+                self.of_own("disk")?.disk_mb = Some(size);
+            }
             "user" => self.users.push(UserSpec::parse(value)?),
             _ => return Ok(false),
         }
         Ok(true)
     }
 
+    fn of_own(&mut self, key: &str) -> Result<&mut Own, String> {
+        self.own.as_mut().ok_or_else(|| format!("`{key}:` stands behind `server: own`"))
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.title.is_empty() {
             return Err("`title:` is missing".to_owned());
         }
-        match (&self.server, &self.hearth_only) {
-            (Some(_), None) => Err("`server:` needs `hearth only: REASON`".to_owned()),
+        match (&self.server, &self.own) {
+            (Some(_), Some(_)) => Err("one server is enough".to_owned()),
+            (None, None) => Ok(()),
+            _ if self.hearth_only.is_none() => Err("`server:` needs `hearth only: REASON`".to_owned()),
             _ => Ok(()),
         }
     }
@@ -299,6 +355,12 @@ mod tests {
         assert_eq!(mistakes, ["x.txt:2: unknown step `dances`"]);
         assert!(Scenario::parse("x.txt", "a/b connects\n").is_err(), "no title");
         assert!(Scenario::parse("x.txt", "title: x\nserver: y\n").is_err(), "no reason");
+        let own = "title: x\nhearth only: y\nserver: own\n";
+        assert!(Scenario::parse("x.txt", &format!("{own}config: a.b = 1\nthe server is killed\n")).is_ok());
+        let mistakes = Scenario::parse("x.txt", &format!("{own}the disk is full\n")).unwrap_err();
+        assert_eq!(mistakes, ["x.txt:4: this needs `disk: N MB`"]);
+        assert!(Scenario::parse("x.txt", "title: x\nthe server is killed\n").is_err(), "whose server?");
+        assert!(Scenario::parse("x.txt", "title: x\nconfig: a.b = 1\n").is_err(), "whose config?");
         assert!(Scenario::parse("x.txt", "title: x\nprosody differs:\n").is_err(), "no reason");
     }
 }

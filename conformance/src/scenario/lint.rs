@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::file::kept_names;
-use super::{Action, Escaping, Rule, Scenario, SendAs, Stage, Step, Template, Vars};
+use super::{Action, Escaping, Fault, Rule, Scenario, SendAs, Stage, Step, Template, Vars};
 use crate::xml::parse_fragment;
 
 impl Scenario {
@@ -27,6 +27,7 @@ impl Scenario {
         }
         for step in &self.steps {
             names.extend(step.payload().into_iter().flat_map(kept_names));
+            names.extend(step.counter().map(str::to_owned));
             names.insert(step.who.clone());
             if let Action::Reach { stage: Stage::Bound { user, resource }, .. } = &step.action {
                 names.insert(format!("{user}/{resource}"));
@@ -41,12 +42,15 @@ impl Scenario {
 fn check(step: &Step, vars: &Vars) -> Result<(), String> {
     match &step.action {
         Action::Send { payload, how: SendAs::Stanzas, times } => {
-            let xml = vars.turn(payload, Escaping::Xml, times.map(|_| 1))?;
+            let xml = vars.turn(payload, Escaping::Xml, times.is_numbered().then_some(1))?;
             parse_fragment(&xml).map(|_| ()).map_err(|why| format!("`sends:` wants well-formed XML: {why}"))
         }
-        Action::Send { payload, .. } => vars.bytes(payload, Escaping::Raw).map(|_| ()),
-        Action::Receive { payload, times, .. } => templates(payload, vars, times.map(|_| 1)),
+        Action::Send { payload, .. } | Action::SendCutOff { payload } => {
+            vars.bytes(payload, Escaping::Raw).map(|_| ())
+        }
+        Action::Receive { payload, times, .. } => templates(payload, vars, times.is_numbered().then_some(1)),
         Action::Ignore { payload } => templates(payload, vars, None),
+        Action::Fault(Fault::Runs { command }) => vars.text(command, Escaping::Plain).map(|_| ()),
         Action::OpenStream { attributes } | Action::ReceiveHeader { attributes } => {
             let xml = format!("<a {}/>", vars.text(attributes, Escaping::Xml)?);
             let elements = parse_fragment(&xml).map_err(|why| format!("bad attributes: {why}"))?;

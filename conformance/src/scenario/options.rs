@@ -26,6 +26,8 @@ pub(crate) struct ConnectOptions {
     pub(crate) tls: Option<TlsVersion>,
     pub(crate) mechanism: Option<String>,
     pub(crate) server_made_resource: bool,
+    /// Little room for what was not read yet, so that a client that does not read is soon noticed.
+    pub(crate) small_buffer: bool,
     /// The host to which the stream is addressed.
     pub(crate) to: Option<String>,
     pub(crate) sni: Option<String>,
@@ -51,6 +53,7 @@ impl ConnectOptions {
             "over TLS 1.3" => self.tls = Some(TlsVersion::V1_3),
             "in plaintext" => self.plaintext = true,
             "without resource" => self.server_made_resource = true,
+            "with a small buffer" => self.small_buffer = true,
             "without ALPN" => self.alpn = Some(String::new()),
             _ => {
                 if let Some(priority) = option.strip_prefix("with priority ") {

@@ -1,15 +1,15 @@
 //! One step of a scenario: who does or sees what.
 
-use super::{AuthenticateOptions, ConnectOptions, TlsVersion};
+use super::{AuthenticateOptions, ConnectOptions, Fault, Times, TlsVersion};
 
 /// How long a step waits when the scenario does not say.
-const TIMEOUT_S: u64 = 10;
+pub(super) const TIMEOUT_S: u64 = 10;
 
 /// A step with the line it stands on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
     pub(crate) line: usize,
-    /// A connection: `romeo/orchard` or `S`; for contacts a user.
+    /// A connection: `romeo/orchard` or `S`; for contacts a user; for a fault `the server`.
     pub(crate) who: String,
     pub(crate) action: Action,
 }
@@ -38,9 +38,16 @@ pub(crate) enum Action {
     Connect(ConnectOptions),
     Disconnect,
     Drop,
-    Send { payload: String, how: SendAs, times: Option<u32> },
-    Receive { payload: String, any_order: bool, times: Option<u32>, within_s: u64 },
+    HangUp,
+    StopReading,
+    ReadOn,
+    ReadToTheEnd,
+    Ping,
+    Send { payload: String, how: SendAs, times: Times },
+    SendCutOff { payload: String },
+    Receive { payload: String, any_order: bool, times: Times, within_s: u64 },
     ReceiveNothing,
+    HasReceivedNothing,
     Ignore { payload: String },
     Reach { stage: Stage, options: ConnectOptions },
     OpenConnection { direct_tls: bool, options: ConnectOptions },
@@ -56,6 +63,7 @@ pub(crate) enum Action {
     ReceiveStreamClose,
     SeeClosed,
     CloseConnection,
+    Fault(Fault),
 }
 
 impl Step {
@@ -65,6 +73,11 @@ impl Step {
     /// What is not understood.
     pub(crate) fn parse(line: usize, text: &str) -> Result<Self, String> {
         let (words, payload) = split_payload(text);
+        if let Some(what) = words.trim().strip_prefix("the ")
+            && let Some(fault) = Fault::parse(what, payload)?
+        {
+            return Ok(Self { line, who: "the server".to_owned(), action: Action::Fault(fault) });
+        }
         let (who, what) =
             words.trim().split_once(' ').ok_or("a step is `WHO WHAT` or `WHO WHAT: PAYLOAD`")?;
         let what = what.trim();
@@ -99,32 +112,46 @@ fn with_payload(what: &str, payload: String) -> Result<Option<Action>, String> {
     if payload.is_empty() {
         return Err("nothing follows the colon".to_owned());
     }
-    let receive =
-        |any_order, times, within_s| Action::Receive { payload: payload.clone(), any_order, times, within_s };
-    let send = |how, times| Action::Send { payload: payload.clone(), how, times };
+    if let Some(action) = repeated(what, &payload)? {
+        return Ok(Some(action));
+    }
+    let send = |how| Action::Send { payload: payload.clone(), how, times: Times::default() };
     Ok(Some(match what {
-        "sends" => send(SendAs::Stanzas, None),
-        "sends raw" => send(SendAs::Raw, None),
-        "sends byte by byte" => send(SendAs::ByteByByte, None),
-        "receives" => receive(false, None, TIMEOUT_S),
-        "receives in any order" => receive(true, None, TIMEOUT_S),
+        "sends raw" => send(SendAs::Raw),
+        "sends byte by byte" => send(SendAs::ByteByByte),
+        "sends, cut off at every byte" => Action::SendCutOff { payload },
         "ignores" => Action::Ignore { payload },
         "opens a stream" => Action::OpenStream { attributes: payload },
         "receives stream header" => Action::ReceiveHeader { attributes: payload },
         "receives stream error" => stream_error(&payload, false),
         "receives stream error after header" => stream_error(&payload, true),
-        _ => {
-            if let Some(times) = counted(what, "sends ", " times")? {
-                send(SendAs::Stanzas, Some(times))
-            } else if let Some(times) = counted(what, "receives ", " times")? {
-                receive(false, Some(times), TIMEOUT_S)
-            } else if let Some(seconds) = counted(what, "receives within ", " s")? {
-                receive(false, None, u64::from(seconds))
-            } else {
-                return Ok(None);
-            }
-        }
+        _ => return Ok(None),
     }))
+}
+
+/// `sends …`, `receives …`, `receives in any order`, with how often and within which time.
+fn repeated(what: &str, payload: &str) -> Result<Option<Action>, String> {
+    let payload = payload.to_owned();
+    if let Some(rest) = word_prefix(what, "sends") {
+        let times = Times::parse(rest)?;
+        return Ok(times.map(|times| Action::Send { payload, how: SendAs::Stanzas, times }));
+    }
+    let Some(rest) = word_prefix(what, "receives") else { return Ok(None) };
+    let (rest, within_s) = match rest.rsplit_once("within ") {
+        Some((rest, time)) => (rest.trim_end(), seconds(time)?),
+        None => (rest, TIMEOUT_S),
+    };
+    if rest == "in any order" {
+        return Ok(Some(Action::Receive { payload, any_order: true, times: Times::default(), within_s }));
+    }
+    let times = Times::parse(rest)?;
+    Ok(times.map(|times| Action::Receive { payload, any_order: false, times, within_s }))
+}
+
+/// `30 s`
+fn seconds(text: &str) -> Result<u64, String> {
+    let number = text.strip_suffix(" s").and_then(|number| number.parse().ok());
+    number.filter(|number| (1..=1_000).contains(number)).ok_or_else(|| format!("`{text}` is not a time"))
 }
 
 fn stream_error(payload: &str, after_header: bool) -> Action {
@@ -132,22 +159,17 @@ fn stream_error(payload: &str, after_header: bool) -> Action {
     Action::ReceiveStreamError { conditions, after_header }
 }
 
-/// The number between two words, when these are there.
-fn counted(what: &str, before: &str, after: &str) -> Result<Option<u32>, String> {
-    let Some(number) = what.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)) else {
-        return Ok(None);
-    };
-    match number.trim().parse() {
-        Ok(number @ 1..=100_000) => Ok(Some(number)),
-        _ => Err(format!("`{number}` is not a number from 1 to 100000")),
-    }
-}
-
 fn without_payload(what: &str) -> Result<Option<Action>, String> {
     Ok(Some(match what {
         "disconnects" => Action::Disconnect,
         "drops the connection" => Action::Drop,
+        "hangs up" => Action::HangUp,
+        "stops reading" => Action::StopReading,
+        "reads on" => Action::ReadOn,
+        "reads to the end" => Action::ReadToTheEnd,
+        "pings" => Action::Ping,
         "receives nothing" => Action::ReceiveNothing,
+        "has received nothing" => Action::HasReceivedNothing,
         "opens a stream" => Action::OpenStream { attributes: String::new() },
         "receives stream header" => Action::ReceiveHeader { attributes: String::new() },
         "starts TLS" => Action::StartTls { tls: None },
@@ -235,7 +257,7 @@ mod tests {
         let step = Step::parse(3, "romeo/orchard sends: <message to='a:b'/>").unwrap();
         assert_eq!(step.who, "romeo/orchard");
         let payload = "<message to='a:b'/>".to_owned();
-        assert_eq!(step.action, Action::Send { payload, how: SendAs::Stanzas, times: None });
+        assert_eq!(step.action, Action::Send { payload, how: SendAs::Stanzas, times: Times::default() });
         let Action::Authenticate { options, .. } =
             action("S authenticates as romeo with PLAIN, password \"a:b\"")
         else {
@@ -253,7 +275,21 @@ mod tests {
             "romeo and juliet are contacts",
             "romeo is subscribed to juliet",
             "a/b sends 10 times: <presence/>",
+            "a/b sends 10 times, counted as x: <presence/>",
+            "a/b sends, cut off at every byte: <presence/>",
             "a/b receives within 30 s: <presence/>",
+            "a/b receives 1 to 20 times, counted as x: <presence/>",
+            "a/b receives the rest to 20, counted as x within 30 s: <presence/>",
+            "a/b connects with a small buffer",
+            "a/b stops reading",
+            "a/b reads on",
+            "a/b reads to the end",
+            "a/b hangs up",
+            "a/b pings",
+            "a/b has received nothing",
+            "the server is killed",
+            "the disk has room again",
+            "the server runs: session list",
             "a/b receives in any order: <presence/>",
             "S opens a direct TLS connection over TLS 1.2, with ALPN h2",
             "S opens a stream: to=\"x\"",
@@ -273,9 +309,16 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        for text in
-            ["romeo", "a sleeps", "a sends", "a sends:", "a sends x times: <a/>", "S is secured sometimes"]
-        {
+        for text in [
+            "romeo",
+            "a sleeps",
+            "a sends",
+            "a sends:",
+            "a sends x times: <a/>",
+            "a receives within 3: <a/>",
+            "S is secured sometimes",
+            "the server sleeps",
+        ] {
             assert!(Step::parse(1, text).is_err(), "{text}");
         }
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 use toml::{Table, Value};
 
-/// Folders in the root that are no part of the project.
+/// What lies in the root and is no part of the project (in a linked working tree `.git` is a file).
 const NOT_OURS: &[&str] = &[".git", "target", "data", "certs"];
 
 /// The repository.
@@ -30,7 +30,10 @@ impl Tree {
             let path = entry.expect("an entry can be read").path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let left_out = (is_root && NOT_OURS.contains(&name.as_str())) || name == "__pycache__";
-            if path.is_dir() && !left_out {
+            if left_out {
+                continue;
+            }
+            if path.is_dir() {
                 self.collect(&path, false);
             } else if path.is_file() {
                 let relative = path.strip_prefix(&self.root).expect("below the root");

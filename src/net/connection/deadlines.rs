@@ -71,10 +71,12 @@ impl Connection {
         let Some(keepalive) = self.shared.server.plan().keepalive() else {
             return (self.clock.heard + SILENCE_UNBOUNDED, Self::do_nothing);
         };
-        match self.clock.asked {
+        let (deadline, act): (_, fn(&mut Self)) = match self.clock.asked {
             Some(asked) => (asked + seconds(keepalive.answer_within_s), Self::silent),
             None => (self.clock.heard + seconds(keepalive.ask_after_s), Self::ask_for_life),
-        }
+        };
+        // whatever it says while we wait for the disk lies unread
+        (deadline, if self.may_read() { act } else { Self::was_not_listened_to })
     }
 
     pub(super) fn deadline(&self) -> Instant {
@@ -94,6 +96,12 @@ impl Connection {
 
     pub(super) fn do_nothing(&mut self) {
         self.clock.heard = Instant::now();
+    }
+
+    /// The silence was ours: the client's begins now.
+    pub(super) fn was_not_listened_to(&mut self) {
+        self.clock.heard = Instant::now();
+        self.clock.asked = None;
     }
 
     pub(super) fn not_logged_in(&mut self) {
