@@ -11,7 +11,7 @@ use hearth_net::tls::Severity;
 
 use super::certificates;
 use super::config::{Config, Loaded, Problems, Sources, load};
-use super::door::client::Client;
+use super::door::client;
 
 /// One thing that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,12 +98,12 @@ fn examine(sources: &Sources) -> Findings {
 }
 
 fn is_running(config: &Config, found: &mut Findings) -> bool {
-    match Client::connect(&config.socket()) {
-        Ok(Some(_)) => {
+    match client::is_there(&config.socket()) {
+        Ok(true) => {
             found.note("server", "is running with this configuration");
             true
         }
-        Ok(None) => false,
+        Ok(false) => false,
         Err(error) => {
             found.error("server", format!("{error:#}"), "");
             false
