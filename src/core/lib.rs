@@ -20,6 +20,7 @@ pub mod host;
 pub mod im;
 pub mod iq;
 pub mod limits;
+pub mod live;
 mod message;
 pub mod metrics;
 pub mod module;

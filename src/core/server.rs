@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use hearth_store::Store;
-use hearth_wire::{BareJid, Jid};
+use hearth_wire::{BareJid, Jid, StreamCondition};
 
 use crate::accounts::Accounts;
 use crate::clock::Clock;
@@ -14,7 +14,9 @@ use crate::error::Internal;
 use crate::event::Event;
 use crate::host::{Host, Hosts};
 use crate::limits::Limits;
+use crate::live::NewSettings;
 use crate::metrics::Metrics;
+use crate::outbox::End;
 use crate::plan::Plan;
 use crate::sasl::{Decoys, Realm};
 use crate::stream::policy::LoginPolicy;
@@ -61,10 +63,21 @@ pub struct Parts {
     pub settings: Settings,
 }
 
+/// A configuration that takes the place of the running one, found good as a whole.
+#[derive(Debug)]
+pub struct Reconfiguration {
+    /// The virtual hosts.
+    pub hosts: Hosts,
+    /// The settings.
+    pub settings: Settings,
+    /// The settings of the modules, of [`Plan::read_settings`].
+    pub modules: NewSettings,
+}
+
 /// The server.
 pub struct Server {
     plan: Plan,
-    hosts: Hosts,
+    hosts: ArcSwap<Hosts>,
     store: Store,
     clock: Arc<dyn Clock>,
     settings: ArcSwap<Settings>,
@@ -95,7 +108,7 @@ impl Server {
         let started_ms = parts.clock.unix_ms();
         Ok(Arc::new(Self {
             plan: parts.plan,
-            hosts: parts.hosts,
+            hosts: ArcSwap::from_pointee(parts.hosts),
             store: parts.store,
             clock: parts.clock,
             settings: ArcSwap::from_pointee(parts.settings),
@@ -115,14 +128,14 @@ impl Server {
         &self.plan
     }
 
-    /// The virtual hosts.
-    pub fn hosts(&self) -> &Hosts {
-        &self.hosts
+    /// The virtual hosts now.
+    pub fn hosts(&self) -> arc_swap::Guard<Arc<Hosts>> {
+        self.hosts.load()
     }
 
     /// The virtual host with this prepared domain.
-    pub fn host(&self, domain: &str) -> Option<&Arc<Host>> {
-        self.hosts.get(domain)
+    pub fn host(&self, domain: &str) -> Option<Arc<Host>> {
+        self.hosts.load().get(domain).cloned()
     }
 
     /// The store.
@@ -145,10 +158,17 @@ impl Server {
         self.settings.load()
     }
 
-    /// Takes new settings. Sessions keep what they were given at their start.
-    pub fn set_settings(self: &Arc<Self>, settings: Settings) {
-        self.settings.store(Arc::new(settings));
+    /// Takes another configuration. Sessions keep what they were given at their start; those of hosts that are gone end.
+    pub fn reconfigure(self: &Arc<Self>, new: Reconfiguration) {
+        new.modules.apply();
+        self.settings.store(Arc::new(new.settings));
+        self.hosts.store(Arc::new(new.hosts));
         self.tell(&Event::Reloaded);
+        self.accounts.for_each(|account| {
+            if self.host(account.jid.domain()).is_none() {
+                account.with(|state| state.resources.iter().for_each(|r| r.session.outbox.end(host_gone())));
+            }
+        });
     }
 
     /// The loaded accounts.
@@ -200,6 +220,11 @@ impl Server {
             listener(self, event);
         }
     }
+}
+
+/// RFC 6120 §4.9.3.5: how a session of a host ends that is served no more.
+pub(crate) fn host_gone() -> End {
+    End { condition: Some(StreamCondition::HostGone), text: None }
 }
 
 impl std::fmt::Debug for Server {

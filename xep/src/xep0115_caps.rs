@@ -187,7 +187,7 @@ mod tests {
     async fn the_hash_is_that_of_the_answer_and_its_node_gives_the_same_answer() {
         let scene = Scene::new("[disco.contact]\nadmin = [\"xmpp:admin@verona.example\"]").await;
         let romeo = scene.login("romeo").await;
-        let ver = Caps::default().verification(&scene.server, scene.host());
+        let ver = Caps::default().verification(&scene.server, &scene.host());
         let ask = |node: &str| {
             format!(
                 "<iq type='get' id='c1' to='verona.example'>\

@@ -85,9 +85,13 @@ async fn bad_values_are_told_and_change_nothing() {
         (
             "account add",
             vec![("accountjid", "x@c.example"), ("password", "1")],
-            "the host c.example is not served here",
+            "the host c.example is not served here; served are: a.example, b.example",
         ),
-        ("account list", vec![("host", "c.example")], "the host c.example is not served here"),
+        (
+            "account list",
+            vec![("host", "c.example")],
+            "the host c.example is not served here; served are: a.example, b.example",
+        ),
         ("account list", vec![("limit", "many")], "limit is not a whole number"),
         ("session kick", vec![("accountjids", "x@a.example")], "x@a.example has no session here"),
     ] {
