@@ -27,7 +27,7 @@ fn run(plan: &Plan, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     }
     match matches.subcommand_name() {
         Some("init") => init::run(sources),
-        Some("check") => Ok(check::run(&sources)),
+        Some("check") => Ok(check::run(&sources, cli::is_offline(matches))),
         _ => serve::run(sources),
     }
 }

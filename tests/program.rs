@@ -21,11 +21,16 @@ fn folder(config: &str) -> TempDir {
 
 fn hearth(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
-    command.args(arguments).current_dir(dir).stdin(Stdio::null());
+    alone(command.args(arguments), dir);
+    command
+}
+
+/// In this folder, and without what the environment would tell it.
+fn alone<'c>(command: &'c mut Command, dir: &Path) -> &'c mut Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HEARTH")) {
         command.env_remove(name);
     }
-    command
+    command.current_dir(dir).stdin(Stdio::null())
 }
 
 fn run(dir: &Path, arguments: &[&str]) -> Output {
@@ -69,7 +74,11 @@ struct Server {
 impl Server {
     /// Starts it and waits until it serves.
     fn start(dir: &Path) -> Self {
-        let mut command = hearth(dir, &[]);
+        Self::start_as(&mut hearth(dir, &[]))
+    }
+
+    /// Starts it in another way.
+    fn start_as(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let mut server = Self { child, log };
@@ -136,6 +145,21 @@ fn a_first_start_leads_to_an_account_and_a_good_end() {
     let server = Server::start(dir.path());
     server.signal("TERM");
     assert_eq!(server.end(), "", "with an account there is nothing left to explain");
+}
+
+#[test]
+fn as_many_files_as_the_system_allows_are_taken() {
+    let dir = folder(CONFIG);
+    let program = format!("ulimit -Sn 256; exec {}", env!("CARGO_BIN_EXE_hearth"));
+    let server = Server::start_as(alone(Command::new("sh").args(["-c", &program]), dir.path()));
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.child.id())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let numbers: Vec<&str> = line.split_whitespace().skip(3).take(2).collect();
+    assert_eq!(numbers[0], numbers[1], "{line}");
+    let checked = said(dir.path(), &["check"]);
+    assert!(checked.contains(&format!("at most {}, one for each client", numbers[1])), "{checked}");
+    server.signal("TERM");
+    server.end();
 }
 
 #[test]

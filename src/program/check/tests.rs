@@ -8,7 +8,7 @@ use super::*;
 fn found(dir: &Path, toml: &str) -> Findings {
     let file = dir.join("config.toml");
     std::fs::write(&file, toml).unwrap();
-    examine(&Sources { files: vec![file], ..Sources::default() })
+    examine(&Sources { files: vec![file], ..Sources::default() }, None)
 }
 
 #[track_caller]
