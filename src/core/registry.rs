@@ -139,15 +139,6 @@ impl Server {
         Ok(())
     }
 
-    /// Whether an account may not log in.
-    ///
-    /// # Errors
-    /// [`AccountError::Unknown`] if there is none.
-    pub async fn is_disabled(&self, jid: &BareJid) -> Result<bool, AccountError> {
-        let found = self.accounts().load_keys(self.store(), jid).await?;
-        found.map(|(_, disabled)| disabled).ok_or_else(|| AccountError::Unknown(jid.clone()))
-    }
-
     /// Removes an account with everything stored for it, tells its contacts (RFC 6121 §2.5.2), and ends its sessions.
     ///
     /// # Errors
@@ -200,7 +191,7 @@ impl Server {
         // the log can be long: in pieces, so that no other commit waits for it
         loop {
             let gone = self.store().write(move |sql| log::forget_account(sql, id, 1_000)).await;
-            if gone.map_err(Internal::from)?.rows == 0 {
+            if gone.map_err(Internal::from)? == 0 {
                 return Ok(());
             }
         }

@@ -50,11 +50,11 @@ async fn an_account_lives_and_ends() {
     assert_ne!(server.credentials(&jid).await.unwrap().unwrap().to_text(), before, "a fresh salt");
     let named = [("accountjids", "romeo@a.example")];
     give(&server, "account disable", &named).await.unwrap();
-    assert!(server.is_disabled(&jid).await.unwrap());
+    assert!(server.credentials(&jid).await.unwrap().unwrap().disabled);
     let shown = give(&server, "account show", &romeo[..1]).await.unwrap();
     assert!(shown.rows.contains(&vec!["login".into(), "disabled".into()]), "{shown:?}");
     give(&server, "account enable", &named).await.unwrap();
-    assert!(!server.is_disabled(&jid).await.unwrap());
+    assert!(!server.credentials(&jid).await.unwrap().unwrap().disabled);
     give(&server, "account remove", &named).await.unwrap();
     assert!(matches!(give(&server, "account show", &romeo[..1]).await, Err(CommandError::NotFound(_))));
 }

@@ -97,21 +97,6 @@ impl ScramKeys {
         Ok(bounds.of(password))
     }
 
-    /// Keys of a SaltedPassword that a client computed (an upgrade task at login).
-    ///
-    /// # Errors
-    /// [`KeysError`] when a part is out of its bounds.
-    pub fn from_salted_password(
-        hash: ScramHash,
-        salt: &[u8],
-        iterations: u32,
-        salted_password: &[u8],
-    ) -> Result<Self, KeysError> {
-        let salted = HashValue::from_bytes(hash, salted_password).ok_or(KeysError::KeyLength)?;
-        let (stored_key, server_key) = keys_of(hash, &salted);
-        Self::new(hash, salt, iterations, stored_key.as_bytes(), server_key.as_bytes())
-    }
-
     /// Reads the form of RFC 5803.
     ///
     /// # Errors
@@ -297,17 +282,6 @@ mod tests {
         assert_eq!(derived.to_text().as_str(), RFC_5802_USER);
         assert!(bool::from(read.are_of(&pencil())));
         assert!(!bool::from(read.are_of(&Password::new("Pencil").unwrap())));
-    }
-
-    #[test]
-    fn a_salted_password_of_a_client_gives_the_same_keys() {
-        let salted = ScramHash::Sha512.salted_password(&pencil(), b"salt", 5000);
-        let upgraded =
-            ScramKeys::from_salted_password(ScramHash::Sha512, b"salt", 5000, salted.as_bytes()).unwrap();
-        let derived = ScramKeys::derive(ScramHash::Sha512, &pencil(), b"salt", 5000).unwrap();
-        assert_eq!(upgraded.to_text(), derived.to_text());
-        let short = ScramKeys::from_salted_password(ScramHash::Sha512, b"salt", 5000, &[0; 32]);
-        assert_eq!(short.unwrap_err(), KeysError::KeyLength);
     }
 
     #[test]

@@ -123,27 +123,6 @@ impl Failure {
             Self::AccountDisabled => Condition::AccountDisabled,
         }
     }
-
-    /// SCRAM's word for it (`server-error-value`, RFC 5802 §7).
-    ///
-    /// XMPP's `<failure/>` carries no SASL data, and RFC 5802 §5.1 lets a server leave the `e=` message
-    /// out, so this is for its `<text/>`. `unknown-user` never occurs (RFC 6120 §6.5.10).
-    pub const fn server_error(self) -> Option<&'static str> {
-        match self {
-            Self::MandatoryExtension => Some("extensions-not-supported"),
-            Self::UsernameEscape => Some("invalid-username-encoding"),
-            Self::BindingFlag => Some("channel-binding-not-supported"),
-            Self::BindingType => Some("unsupported-channel-binding-type"),
-            Self::BindingDowngrade => Some("server-does-support-channel-binding"),
-            Self::BindingMismatch => Some("channel-bindings-dont-match"),
-            Self::Malformed => Some("invalid-encoding"),
-            Self::Credentials => Some("invalid-proof"),
-            Self::TooLong | Self::OutOfOrder | Self::Nonce | Self::Authzid | Self::AccountDisabled => {
-                Some("other-error")
-            }
-            Self::Aborted | Self::Encoding | Self::Mechanism | Self::Encryption => None,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -183,9 +162,6 @@ mod tests {
             (Failure::AccountDisabled, "account-disabled"),
         ] {
             assert_eq!(why.condition().name(), condition, "{why:?}");
-            assert_ne!(why.server_error(), Some("unknown-user"));
         }
-        assert_eq!(Failure::MandatoryExtension.server_error(), Some("extensions-not-supported"));
-        assert_eq!(Failure::BindingDowngrade.server_error(), Some("server-does-support-channel-binding"));
     }
 }

@@ -129,19 +129,9 @@ impl Machine {
         matches!(self.state, State::Securing)
     }
 
-    /// Whether a header was sent: before, there is no stream that could carry an error.
-    pub fn has_opened(&self) -> bool {
-        self.is_open
-    }
-
     /// Whether a resource is bound and the stream is not closing.
     pub fn is_live(&self) -> bool {
         matches!(self.state, State::Live)
-    }
-
-    /// Whether nothing is to be expected any more.
-    pub fn is_closed(&self) -> bool {
-        matches!(self.state, State::Closed)
     }
 
     /// Whether our end tag was sent.
