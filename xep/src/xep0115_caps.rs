@@ -30,7 +30,7 @@ pub(crate) const MODULE: Module = Module {
 };
 
 const NS: &str = "http://jabber.org/protocol/caps";
-/// Names the software (§4). Together with the hash it names a node that can be asked.
+/// Names the software (§4, which would like the address of its web site: there is none yet). Together with the hash it names a node that can be asked.
 const NODE: &str = "urn:x-hearth:server";
 
 fn register(m: &mut Registrar<'_>) -> Result<(), SetupError> {
