@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 use hearth_core::plan::Plan;
-use program::config::{Sources, load};
+use program::config::Sources;
 use program::modules::{self, Sections};
 use program::{check, cli, command, init, serve};
 
@@ -23,11 +23,11 @@ fn main() -> ExitCode {
 fn run(plan: &Plan, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let sources = Sources::of_process(cli::files(matches));
     if let Some((command, matches)) = cli::chosen(plan, matches) {
-        return command::run(command, matches, load(&sources)?);
+        return command::run(command, matches, &sources);
     }
     match matches.subcommand_name() {
         Some("init") => init::run(sources),
-        Some("check") => Ok(check::run(&sources)),
+        Some("check") => Ok(check::run(&sources, cli::is_offline(matches))),
         _ => serve::run(sources),
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -20,11 +21,16 @@ fn folder(config: &str) -> TempDir {
 
 fn hearth(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
-    command.args(arguments).current_dir(dir).stdin(Stdio::null());
+    alone(command.args(arguments), dir);
+    command
+}
+
+/// In this folder, and without what the environment would tell it.
+fn alone<'c>(command: &'c mut Command, dir: &Path) -> &'c mut Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HEARTH")) {
         command.env_remove(name);
     }
-    command
+    command.current_dir(dir).stdin(Stdio::null())
 }
 
 fn run(dir: &Path, arguments: &[&str]) -> Output {
@@ -68,7 +74,11 @@ struct Server {
 impl Server {
     /// Starts it and waits until it serves.
     fn start(dir: &Path) -> Self {
-        let mut command = hearth(dir, &[]);
+        Self::start_as(&mut hearth(dir, &[]))
+    }
+
+    /// Starts it in another way.
+    fn start_as(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let mut server = Self { child, log };
@@ -138,6 +148,21 @@ fn a_first_start_leads_to_an_account_and_a_good_end() {
 }
 
 #[test]
+fn as_many_files_as_the_system_allows_are_taken() {
+    let dir = folder(CONFIG);
+    let program = format!("ulimit -Sn 256; exec {}", env!("CARGO_BIN_EXE_hearth"));
+    let server = Server::start_as(alone(Command::new("sh").args(["-c", &program]), dir.path()));
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.child.id())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let numbers: Vec<&str> = line.split_whitespace().skip(3).take(2).collect();
+    assert_eq!(numbers[0], numbers[1], "{line}");
+    let checked = said(dir.path(), &["check"]);
+    assert!(checked.contains(&format!("at most {}, one for each client", numbers[1])), "{checked}");
+    server.signal("TERM");
+    server.end();
+}
+
+#[test]
 fn without_a_server_accounts_are_managed_on_the_data() {
     let dir = folder(CONFIG);
     let added = with_password(dir.path(), &["account", "add", "me@localhost", "--password-stdin"], "secret");
@@ -156,24 +181,154 @@ fn without_a_server_accounts_are_managed_on_the_data() {
 }
 
 #[test]
+fn a_running_server_takes_commands_although_its_configuration_has_mistakes_now() {
+    let dir = folder(CONFIG);
+    let server = Server::start(dir.path());
+    std::fs::write(dir.path().join("config.toml"), format!("{CONFIG}[data]\ncreat = 1\n")).unwrap();
+    assert!(
+        refused(dir.path(), &["status"]).contains("config.toml"),
+        "no TOML any more: nobody knows the socket"
+    );
+    std::fs::write(dir.path().join("config.toml"), format!("nonsense = 1\n{CONFIG}")).unwrap();
+    assert!(said(dir.path(), &["status"]).contains("uptime_s"));
+    said(dir.path(), &["stop"]);
+    server.end();
+    assert!(refused(dir.path(), &["status"]).contains("there is no setting `nonsense`"));
+}
+
+#[test]
 fn a_reload_takes_what_is_good_and_nothing_of_what_is_bad() {
     let dir = folder(CONFIG);
     let mut server = Server::start(dir.path());
     let write = |config: String| std::fs::write(dir.path().join("config.toml"), config).unwrap();
-    write(format!("admins = ['me@localhost']\n{CONFIG}[log]\nlevel = 'debug'\n"));
+    assert!(said(dir.path(), &["reload"]).starts_with("nothing has changed in the configuration\n"));
+    write(format!("admins = ['me@localhost']\n{CONFIG}[xep.register]\nopen = true\n"));
     let told = said(dir.path(), &["reload"]);
-    assert!(told.contains("changes of log wait for a restart"), "{told}");
+    assert!(told.starts_with("changed: admins, xep.register.open\n"), "{told}");
     assert!(told.contains("unchanged: localhost"), "{told}");
     write(format!("{CONFIG}[limits]\nroster_item_max = 1\n"));
     let told = refused(dir.path(), &["reload"]);
-    assert!(told.contains("did you mean `roster_items_max`?"), "{told}");
+    assert!(told.contains("nothing was changed"), "{told}");
+    assert!(told.contains("config.toml:9") && told.contains("did you mean `roster_items_max`?"), "{told}");
     server.signal("HUP");
     let line = server.wait_for("not reloaded");
     assert!(line.contains("did you mean `roster_items_max`?"), "{line}");
     write(CONFIG.to_owned());
     server.signal("HUP");
-    server.wait_for("reloaded: ");
+    let line = server.wait_for("reloaded: ");
+    assert!(line.contains("changed: admins, xep.register.open"), "{line}");
     server.signal("INT");
+    server.end();
+}
+
+#[test]
+fn a_reload_says_what_needs_a_restart() {
+    let dir = folder(CONFIG);
+    let server = Server::start(dir.path());
+    std::fs::write(dir.path().join("running.toml"), CONFIG).unwrap();
+    let changed = CONFIG.replace("create = true", "create = true\ndurability = 'crash'\ndirectory = 'other'");
+    std::fs::write(dir.path().join("config.toml"), format!("{changed}[admin]\nsocket = 'x.sock'\n")).unwrap();
+    for _ in 0..2 {
+        let told = said(dir.path(), &["reload", "--config", "running.toml"]);
+        let later = "needs a restart: admin.socket, data.directory, data.durability\n";
+        assert!(told.contains(later), "{told}");
+    }
+    server.signal("TERM");
+    server.end();
+}
+
+#[test]
+fn a_reload_changes_the_log() {
+    let dir = folder(CONFIG);
+    let mut server = Server::start(dir.path());
+    let log = |lines: &str| {
+        std::fs::write(dir.path().join("config.toml"), format!("{CONFIG}[log]\n{lines}")).unwrap()
+    };
+    log("format = 'json'");
+    assert!(said(dir.path(), &["reload"]).starts_with("changed: log.format\n"));
+    let line = server.wait_for("reloaded: changed: log.format");
+    assert!(line.starts_with('{') && line.ends_with("}\n"), "{line}");
+    log("level = 'warn'");
+    assert!(said(dir.path(), &["reload"]).starts_with("changed: log.format, log.level\n"));
+    log("level = 'info'");
+    assert!(said(dir.path(), &["reload"]).starts_with("changed: log.level\n"));
+    let line = server.wait_for("reloaded: changed: log.level");
+    assert!(!line.contains("log.format"), "what was reloaded before was not worth a line: {line}");
+    server.signal("TERM");
+    server.end();
+}
+
+#[test]
+fn a_reload_opens_and_closes_listeners() {
+    let dir = folder(CONFIG);
+    let mut server = Server::start(dir.path());
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = |address: SocketAddr| format!("{CONFIG}[[listen]]\naddress = '{address}'\n");
+    let write = |config: &str| std::fs::write(dir.path().join("config.toml"), config).unwrap();
+    let address = taken.local_addr().unwrap();
+    write(&format!("{}[log]\nformat = 'json'\n", listen(address)));
+    let told = refused(dir.path(), &["reload"]);
+    assert!(told.contains(&format!("cannot listen on {address}")), "{told}");
+    drop(taken);
+    write(&listen(address));
+    let told = said(dir.path(), &["reload"]);
+    assert!(told.starts_with(&format!("changed: listen {address} (added)\n")), "{told}");
+    assert!(greeting(address).contains("<stream:features>"), "it serves");
+    // the same port at another address: the old listener is in the way
+    let any = SocketAddr::from(([0, 0, 0, 0], address.port()));
+    write(&format!("{}[tls]\ndevelopment = true\n", listen(any)));
+    let told = said(dir.path(), &["reload"]);
+    assert!(told.contains(&format!("\nneeds a restart: listen {any} (port {}", any.port())), "{told}");
+    assert!(greeting(address).contains("<stream:features>"), "it stays as long");
+    write(CONFIG);
+    let told = said(dir.path(), &["reload"]);
+    assert!(told.contains(&format!("listen {address} (removed)")), "{told}");
+    server.wait_for(&format!("listen {address} (removed)"));
+    assert!(TcpStream::connect(address).is_err());
+    server.signal("TERM");
+    server.end();
+}
+
+/// What a server says to a client that opens a stream.
+fn greeting(address: SocketAddr) -> String {
+    let mut socket = TcpStream::connect(address).unwrap();
+    let header = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='localhost' \
+                  version='1.0'></stream:stream>";
+    socket.write_all(header.as_bytes()).unwrap();
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut socket, &mut said).unwrap();
+    said
+}
+
+#[test]
+fn a_reload_adds_a_host_with_its_certificate() {
+    let dir = folder(CONFIG);
+    let server = Server::start(dir.path());
+    let add =
+        |name: &str| with_password(dir.path(), &["account", "add", name, "--password-stdin"], "secret!1");
+    let refused_before = add("me@b.example");
+    assert!(text(&refused_before.stderr).contains("the host b.example is not served here"));
+    let hosts = "[[host]]\ndomain = 'localhost'\n[[host]]\ndomain = 'b.example'\n";
+    std::fs::write(dir.path().join("config.toml"), format!("{CONFIG}{hosts}")).unwrap();
+    let told = said(dir.path(), &["reload"]);
+    assert!(told.starts_with("changed: host b.example (added)\n"), "{told}");
+    assert!(told.contains("now served: b.example (development)"), "{told}");
+    assert!(add("me@b.example").status.success());
+    // a certificate that cannot be served: the new host does not come, the others stay
+    std::fs::write(dir.path().join("certs/c.example.crt"), "nonsense").unwrap();
+    std::fs::write(dir.path().join("certs/c.example.key"), "nonsense").unwrap();
+    std::fs::write(
+        dir.path().join("config.toml"),
+        format!("{CONFIG}{hosts}[[host]]\ndomain = 'c.example'\n"),
+    )
+    .unwrap();
+    let told = refused(dir.path(), &["reload"]);
+    assert!(told.contains("nothing was changed") && told.contains("c.example"), "{told}");
+    assert!(said(dir.path(), &["account", "list"]).contains("me@b.example"));
+    std::fs::write(dir.path().join("config.toml"), CONFIG).unwrap();
+    let told = said(dir.path(), &["reload"]);
+    assert!(told.contains("host b.example (removed)"), "{told}");
+    server.signal("TERM");
     server.end();
 }
 

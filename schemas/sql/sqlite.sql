@@ -55,14 +55,6 @@ CREATE TABLE log (
 
 CREATE INDEX log_by_account ON log (account, row);
 
-CREATE TABLE log_account (
-            account INTEGER PRIMARY KEY,
-            delivered BIGINT NOT NULL,
-            counted BIGINT NOT NULL,
-            kept_rows BIGINT NOT NULL,
-            kept_bytes BIGINT NOT NULL
-        );
-
 CREATE TABLE store_counter (name TEXT NOT NULL PRIMARY KEY, reserved BIGINT NOT NULL);
 
 CREATE TABLE store_schema (owner TEXT NOT NULL PRIMARY KEY, step BIGINT NOT NULL);

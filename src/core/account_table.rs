@@ -310,7 +310,7 @@ pub fn gone(sql: &mut dyn Sql) -> Result<Vec<i64>, StoreError> {
 /// # Errors
 /// [`StoreError`].
 pub fn forget_log(sql: &mut dyn WriteSql, id: i64, rows_max: u32) -> Result<bool, StoreError> {
-    if log::forget_account(sql, id, rows_max)?.rows > 0 {
+    if log::forget_account(sql, id, rows_max)? > 0 {
         return Ok(false);
     }
     sql.run("DELETE FROM core_account_gone WHERE account = ?1", &[Value::Int(id)])?;

@@ -18,7 +18,7 @@ use crate::outbox::{End, Item};
 use crate::presence;
 use crate::random;
 use crate::sasl::{Identity, KeysMark};
-use crate::server::{Conflict, Server};
+use crate::server::{Conflict, Server, host_gone};
 use crate::session::{Connected, Session};
 
 /// What a client asks for when it binds.
@@ -87,6 +87,10 @@ pub async fn bind(server: &Arc<Server>, request: BindRequest) -> Result<Arc<Sess
         leave(server, &old);
         let text = Some("another client took this resource".to_owned());
         old.outbox.end(End { condition: Some(StreamCondition::Conflict), text, why: Ended::Replaced });
+    }
+    if server.host(session.host.domain.as_str()).is_none() {
+        // taken out of the configuration meanwhile: whoever ended the sessions of that host may have missed this one
+        session.outbox.end(host_gone());
     }
     server.metrics().logins.up();
     server.tell(&Event::SessionBound(&session));

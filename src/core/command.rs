@@ -11,6 +11,9 @@ use crate::host::Host;
 use crate::iq::BoxFuture;
 use crate::server::Server;
 
+/// Hosts named to whoever misspells one.
+const HOSTS_TOLD_MAX: usize = 20;
+
 /// What kind of value an argument takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ArgKind {
@@ -157,7 +160,7 @@ impl CommandCall {
         }
         let bare = jid.to_bare();
         if self.server.host(bare.domain()).is_none() {
-            return Err(CommandError::NotFound(format!("the host {} is not served here", bare.domain())));
+            return Err(self.not_served(bare.domain()));
         }
         Ok(bare)
     }
@@ -190,8 +193,16 @@ impl CommandCall {
     pub fn host(&self, name: &'static str) -> Result<Option<Arc<Host>>, CommandError> {
         let Some(text) = self.get(name) else { return Ok(None) };
         let domain = hearth_wire::jid::prepare_domain(text).unwrap_or_default();
-        let host = self.server.host(&domain).cloned();
-        host.map(Some).ok_or_else(|| CommandError::NotFound(format!("the host {text} is not served here")))
+        let host = self.server.host(&domain);
+        host.map(Some).ok_or_else(|| self.not_served(text))
+    }
+
+    fn not_served(&self, domain: &str) -> CommandError {
+        let mut served: Vec<String> = self.server.hosts().all().map(|host| host.domain.to_string()).collect();
+        served.sort_unstable();
+        served.truncate(HOSTS_TOLD_MAX);
+        let served = served.join(", ");
+        CommandError::NotFound(format!("the host {domain} is not served here; served are: {served}"))
     }
 }
 

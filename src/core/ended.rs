@@ -74,6 +74,8 @@ reasons! {
     AccountChanged = "account-changed",
     /// An admin ended the session.
     Kicked = "kicked",
+    /// Its host is served no more (RFC 6120 §4.9.3.5).
+    HostGone = "host-gone",
     /// The server stopped.
     Shutdown = "shutdown",
     /// The server had a trouble of its own.

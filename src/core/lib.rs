@@ -22,6 +22,7 @@ pub mod im;
 pub mod iq;
 pub mod key_tally;
 pub mod limits;
+pub mod live;
 mod message;
 pub mod metrics;
 pub mod module;

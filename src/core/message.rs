@@ -126,6 +126,7 @@ fn in_stages(
             continue;
         }
         let stanza = changed.get_or_insert_with(|| Stanza::clone(stanza));
+        let host = &*host;
         match plan.run(&mut Passage { stage, server, stanza, host, account: state, session: None }) {
             Step::Next | Step::Keep => {}
             Step::Refuse(error) => return Err(Verdict::Refuse(error)),
@@ -213,6 +214,7 @@ fn unclaimed(server: &Server, account: &Account, state: &mut AccountState, stanz
     // hooks get the stanza to look at; what they would change here is not kept
     let mut seen = Stanza::clone(stanza);
     let stage = Stage::Unclaimed;
+    let host = &*host;
     match plan.run(&mut Passage { stage, server, stanza: &mut seen, host, account: state, session: None }) {
         Step::Keep => Verdict::Keep,
         Step::Refuse(error) => Verdict::Refuse(error),

@@ -18,6 +18,7 @@ use crate::disco::DiscoNodes;
 use crate::event::{Event, Listener};
 use crate::host::Host;
 use crate::iq::{Entity, IqCall, IqHandler, IqResult, Verb};
+use crate::live::{self, Judge, Live};
 use crate::metrics::Counter;
 use crate::plan::{ConfigSection, Draft, HookEntry, IqEntry};
 use crate::server::Server;
@@ -145,6 +146,9 @@ pub struct Keepalive {
     pub ask: fn(&Session) -> Stanza,
 }
 
+/// Says how silent sessions are asked now; `None`: they are not.
+pub type MakeKeepalive = Box<dyn Fn() -> Option<Keepalive> + Send + Sync>;
+
 /// Removes what a module stored for an account, inside the transaction that removes the account.
 pub type Forget = fn(&mut dyn WriteSql, account: i64) -> Result<(), StoreError>;
 
@@ -266,13 +270,16 @@ impl Registrar<'_> {
     ///
     /// # Errors
     /// [`SetupError::TwoOwners`].
-    pub fn keepalive(&mut self, keepalive: Keepalive) -> Result<(), SetupError> {
+    pub fn keepalive(
+        &mut self,
+        keepalive: impl Fn() -> Option<Keepalive> + Send + Sync + 'static,
+    ) -> Result<(), SetupError> {
         match &self.draft.keepalive {
             Some((first, _)) => {
                 Err(SetupError::TwoOwners { payload: "keepalive".into(), first, second: self.module })
             }
             None => {
-                self.draft.keepalive = Some((self.module, keepalive));
+                self.draft.keepalive = Some((self.module, Box::new(keepalive)));
                 Ok(())
             }
         }
@@ -309,21 +316,25 @@ impl Registrar<'_> {
         counter
     }
 
-    /// The module's section `[xep.<name>]`, or its default.
+    /// The module's section `[xep.<name>]`, or its default, now and after each reload. `judge` says what is wrong with
+    /// values that their types allow.
     ///
     /// # Errors
-    /// [`SetupError::Config`] if the section has unknown keys or wrong values.
-    pub fn config<C>(&mut self) -> Result<C, SetupError>
+    /// [`SetupError::Config`] if the section has unknown keys or wrong values, [`SetupError::Invalid`] with the words of
+    /// `judge`.
+    pub fn config<C>(&mut self, judge: Judge<C>) -> Result<Live<C>, SetupError>
     where
-        C: DeserializeOwned + Serialize + Default + JsonSchema,
+        C: DeserializeOwned + Serialize + Default + JsonSchema + Send + Sync + 'static,
     {
-        let section = self.module;
-        let failed = |key, message| SetupError::Config { section: section.to_owned(), key, message };
-        let default =
-            toml::Table::try_from(C::default()).map_err(|error| failed(String::new(), error.to_string()))?;
-        self.draft.config.push(ConfigSection { name: section, schema: schemars::schema_for!(C), default });
-        let Some(table) = self.sections.get(section) else { return Ok(C::default()) };
-        serde_path_to_error::deserialize(toml::Value::Table(table.clone()))
-            .map_err(|error| failed(error.path().to_string(), error.inner().message().to_owned()))
+        let name = self.module;
+        let default = toml::Table::try_from(C::default()).map_err(|error| SetupError::Config {
+            section: name.to_owned(),
+            key: String::new(),
+            message: error.to_string(),
+        })?;
+        self.draft.config.push(ConfigSection { name, schema: schemars::schema_for!(C), default });
+        let (live, reader) = live::live(name, judge, self.sections)?;
+        self.draft.readers.push(reader);
+        Ok(live)
     }
 }

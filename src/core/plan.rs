@@ -12,8 +12,11 @@ use crate::command::Command;
 use crate::disco::DiscoNodes;
 use crate::event::Listener;
 use crate::iq::{Entity, IqCall, IqHandler, Verb};
+use crate::live::{NewSettings, Reader};
 use crate::metrics::Counter;
-use crate::module::{Forget, Identity, InfoForm, Keepalive, Module, Registrar, SetupError, Stamp, Xep};
+use crate::module::{
+    Forget, Identity, InfoForm, Keepalive, MakeKeepalive, Module, Registrar, SetupError, Stamp, Xep,
+};
 use crate::stage::{Hook, Interest, Passage, Stage, Step};
 use crate::stream::feature::StreamFeature;
 use crate::stream::register::PreAuthEntry;
@@ -62,11 +65,12 @@ pub(crate) struct Draft {
     pub(crate) account_slots: Vec<(&'static str, &'static str)>,
     pub(crate) migrations: Vec<Migrations>,
     pub(crate) forget: Vec<Forget>,
-    pub(crate) keepalive: Option<(&'static str, Keepalive)>,
+    pub(crate) keepalive: Option<(&'static str, MakeKeepalive)>,
     pub(crate) stamp: Option<(&'static str, Stamp)>,
     pub(crate) commands: BTreeMap<&'static str, (&'static str, Command)>,
     pub(crate) metrics: Vec<(&'static str, &'static str, Counter)>,
     pub(crate) config: Vec<ConfigSection>,
+    pub(crate) readers: Vec<Reader>,
 }
 
 impl Draft {
@@ -117,11 +121,7 @@ impl Plan {
             }
             (module.register)(&mut Registrar { module: module.name, draft: &mut draft, sections })?;
         }
-        if let Some(section) =
-            sections.keys().find(|name| !draft.config.iter().any(|known| known.name == **name))
-        {
-            return Err(unknown_section(section, &draft.config));
-        }
+        refuse_unknown(sections, &draft.config)?;
         draft.features.sort_unstable();
         draft.features.dedup();
         draft.identities.sort_unstable();
@@ -219,7 +219,7 @@ impl Plan {
 
     /// How silent sessions are asked for a sign of life.
     pub fn keepalive(&self) -> Option<Keepalive> {
-        self.draft.keepalive.map(|(_, keepalive)| keepalive)
+        self.draft.keepalive.as_ref().and_then(|(_, make)| make())
     }
 
     /// How a stanza that was kept for later is marked, if any module says.
@@ -242,6 +242,15 @@ impl Plan {
         &self.draft.metrics
     }
 
+    /// Reads other settings of the modules, to be applied by [`Server::reconfigure`](crate::server::Server::reconfigure).
+    ///
+    /// # Errors
+    /// [`SetupError`]: something is wrong with them; all stays as it is.
+    pub fn read_settings(&self, sections: &BTreeMap<String, toml::Table>) -> Result<NewSettings, SetupError> {
+        refuse_unknown(sections, &self.draft.config)?;
+        NewSettings::read(&self.draft.readers, sections)
+    }
+
     /// Configuration sections of the modules.
     pub fn config(&self) -> &[ConfigSection] {
         &self.draft.config
@@ -255,73 +264,57 @@ impl Plan {
     /// The plan as text, for the golden file that reviewers read.
     pub fn describe(&self) -> String {
         let mut out = String::from("# Stages, in the order of a stanza's way, and who looks at it there\n");
+        self.describe_stages(&mut out);
+        self.describe_iqs(&mut out);
+        self.describe_disco(&mut out);
+        self.describe_rest(&mut out);
+        out
+    }
+
+    fn describe_stages(&self, out: &mut String) {
         for stage in Stage::ALL {
             let hooks = self.names.iter().filter(|(at, ..)| *at == stage);
             let hooks: Vec<_> = hooks.map(|(_, module, interest)| format!("{module} ({interest})")).collect();
-            let _ = writeln!(
-                out,
-                "{stage:?}: {}",
-                if hooks.is_empty() { "-".into() } else { hooks.join(" -> ") }
-            );
+            let hooks = if hooks.is_empty() { "-".into() } else { hooks.join(" -> ") };
+            let _ = writeln!(out, "{stage:?}: {hooks}");
         }
-        section(
-            &mut out,
-            "Iq handlers",
-            self.draft
-                .iqs
-                .values()
-                .flatten()
-                .map(|e| format!("{:?} {:?} {{{}}}{}: {}", e.on, e.verb, e.payload.0, e.payload.1, e.module)),
-        );
-        section(
-            &mut out,
-            "Iq handlers before authentication",
-            self.draft.pre_auth.iter().map(PreAuthEntry::describe),
-        );
-        section(
-            &mut out,
-            "Disco features",
-            self.draft.features.iter().map(|(on, ns)| format!("{on:?} {ns}")),
-        );
-        section(
-            &mut out,
-            "Disco identities",
-            self.draft.identities.iter().map(|(on, identity)| {
-                format!("{on:?} {}/{} {}", identity.category, identity.kind, identity.name)
-            }),
-        );
-        section(
-            &mut out,
-            "Disco nodes",
-            self.draft.disco_nodes.iter().map(|(on, module, _)| format!("{on:?}: {module}")),
-        );
-        section(
-            &mut out,
-            "Stream features",
-            self.draft
-                .stream_features
-                .iter()
-                .map(|(module, feature)| format!("{}: {module}", feature.describe())),
-        );
-        section(&mut out, "Listeners", self.draft.listeners.iter().map(|(module, _)| (*module).to_owned()));
-        let slots = |kind: &'static str, slots: &[(&'static str, &'static str)]| -> Vec<String> {
-            slots.iter().map(|(module, state)| format!("{kind} {module}: {state}")).collect()
+    }
+
+    fn describe_iqs(&self, out: &mut String) {
+        let iqs = self.draft.iqs.values().flatten();
+        let line = |e: &IqEntry| {
+            let (namespace, name) = e.payload;
+            format!("{:?} {:?} {{{namespace}}}{name}: {}", e.on, e.verb, e.module)
         };
-        let mut all = slots("session", &self.draft.session_slots);
-        all.extend(slots("account", &self.draft.account_slots));
-        section(&mut out, "Slots", all.into_iter());
-        section(
-            &mut out,
-            "Tables",
-            self.draft.migrations.iter().map(|m| format!("{} {}", m.owner, m.steps.len())),
-        );
-        section(
-            &mut out,
-            "Commands",
-            self.draft.commands.iter().map(|(name, (module, _))| format!("{name}: {module}")),
-        );
-        section(&mut out, "Metrics", self.draft.metrics.iter().map(|(name, ..)| (*name).to_owned()));
-        out
+        section(out, "Iq handlers", iqs.map(line));
+        let pre_auth = self.draft.pre_auth.iter().map(PreAuthEntry::describe);
+        section(out, "Iq handlers before authentication", pre_auth);
+    }
+
+    fn describe_disco(&self, out: &mut String) {
+        let draft = &self.draft;
+        section(out, "Disco features", draft.features.iter().map(|(on, ns)| format!("{on:?} {ns}")));
+        let identity = |(on, i): &(Entity, Identity)| format!("{on:?} {}/{} {}", i.category, i.kind, i.name);
+        section(out, "Disco identities", draft.identities.iter().map(identity));
+        let nodes = draft.disco_nodes.iter().map(|(on, module, _)| format!("{on:?}: {module}"));
+        section(out, "Disco nodes", nodes);
+    }
+
+    fn describe_rest(&self, out: &mut String) {
+        let draft = &self.draft;
+        let features = draft.stream_features.iter();
+        section(out, "Stream features", features.map(|(module, f)| format!("{}: {module}", f.describe())));
+        section(out, "Listeners", draft.listeners.iter().map(|(module, _)| (*module).to_owned()));
+        let slots = [("session", &draft.session_slots), ("account", &draft.account_slots)];
+        let slots = slots.into_iter().flat_map(|(kind, slots)| {
+            slots.iter().map(move |(module, state)| format!("{kind} {module}: {state}"))
+        });
+        section(out, "Slots", slots);
+        let tables = draft.migrations.iter().map(|m| format!("{} {}", m.owner, m.steps.len()));
+        section(out, "Tables", tables);
+        let commands = draft.commands.iter().map(|(name, (module, _))| format!("{name}: {module}"));
+        section(out, "Commands", commands);
+        section(out, "Metrics", draft.metrics.iter().map(|(name, ..)| (*name).to_owned()));
     }
 }
 
@@ -340,8 +333,14 @@ fn section(out: &mut String, title: &str, lines: impl Iterator<Item = String>) {
     }
 }
 
-fn unknown_section(name: &str, known: &[ConfigSection]) -> SetupError {
+fn refuse_unknown(
+    sections: &BTreeMap<String, toml::Table>,
+    known: &[ConfigSection],
+) -> Result<(), SetupError> {
+    let Some(name) = sections.keys().find(|name| !known.iter().any(|section| section.name == **name)) else {
+        return Ok(());
+    };
     let names: Vec<&str> = known.iter().map(|section| section.name).collect();
     let message = format!("there is no module of this name with settings; there are: {}", names.join(", "));
-    SetupError::Config { section: name.to_owned(), key: String::new(), message }
+    Err(SetupError::Config { section: name.clone(), key: String::new(), message })
 }

@@ -225,15 +225,6 @@ impl Server {
         if set.await? { Ok(()) } else { Err(AccountError::Unknown(jid.clone())) }
     }
 
-    /// Whether an account may not log in.
-    ///
-    /// # Errors
-    /// [`AccountError::Unknown`] if there is none.
-    pub async fn is_disabled(&self, jid: &BareJid) -> Result<bool, AccountError> {
-        let found = self.accounts().load_keys(self.store(), jid).await?;
-        found.map(|row| row.disabled).ok_or_else(|| AccountError::Unknown(jid.clone()))
-    }
-
     /// Removes an account with everything stored for it, tells its contacts (RFC 6121 §2.5.2), and ends its sessions.
     ///
     /// # Errors

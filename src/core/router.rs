@@ -74,10 +74,7 @@ impl Server {
         }
         let Some(to) = stanza.to.clone() else { return self.without_to(session, stanza) };
         match self.host(to.domain()) {
-            Some(host) => {
-                let host = Arc::clone(host);
-                self.local(session, &host, stanza, &to)
-            }
+            Some(host) => self.local(session, &host, stanza, &to),
             None => self.remote(session, stanza, &to),
         }
     }
@@ -187,7 +184,7 @@ impl Server {
             Kind::Iq(IqType::Get | IqType::Set)
                 if let Some(host) = bare.and_then(|to| self.host(to.domain())) =>
             {
-                return self.ask(session, Arc::clone(host), Entity::Account, None, stanza);
+                return self.ask(session, host, Entity::Account, None, stanza);
             }
             Kind::Message(_) | Kind::Iq(_) => {
                 self.refuse(session, &stanza, &StanzaError::new(StanzaCondition::ServiceUnavailable));
@@ -254,8 +251,8 @@ impl Server {
         match kind {
             IqType::Get | IqType::Set => {
                 let on = if own { Entity::Own } else { Entity::Account };
-                let host = self.host(account.jid.domain()).unwrap_or(&session.host);
-                self.ask(session, Arc::clone(host), on, Some(Arc::clone(account)), stanza)
+                let host = self.host(account.jid.domain()).unwrap_or_else(|| Arc::clone(&session.host));
+                self.ask(session, host, on, Some(Arc::clone(account)), stanza)
             }
             IqType::Result | IqType::Error => {
                 self.metrics().dropped_answer.up();

@@ -5,17 +5,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use hearth_store::Store;
-use hearth_wire::{BareJid, Jid};
+use hearth_wire::{BareJid, Jid, StreamCondition};
 
 use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::control::Control;
+use crate::ended::Ended;
 use crate::error::Internal;
 use crate::event::Event;
 use crate::host::{Host, Hosts};
 use crate::key_tally::KeyTally;
 use crate::limits::Limits;
+use crate::live::NewSettings;
 use crate::metrics::Metrics;
+use crate::outbox::End;
 use crate::plan::Plan;
 use crate::registry;
 use crate::sasl::{Decoys, Policy, Realm};
@@ -63,10 +66,21 @@ pub struct Parts {
     pub settings: Settings,
 }
 
+/// A configuration that takes the place of the running one, found good as a whole.
+#[derive(Debug)]
+pub struct Reconfiguration {
+    /// The virtual hosts.
+    pub hosts: Hosts,
+    /// The settings.
+    pub settings: Settings,
+    /// The settings of the modules, of [`Plan::read_settings`].
+    pub modules: NewSettings,
+}
+
 /// The server.
 pub struct Server {
     plan: Plan,
-    hosts: Hosts,
+    hosts: ArcSwap<Hosts>,
     store: Store,
     clock: Arc<dyn Clock>,
     settings: ArcSwap<Settings>,
@@ -100,7 +114,7 @@ impl Server {
         let (started_ms, metrics) = (parts.clock.unix_ms(), Metrics::default());
         Ok(Arc::new(Self {
             plan: parts.plan,
-            hosts: parts.hosts,
+            hosts: ArcSwap::from_pointee(parts.hosts),
             store: parts.store,
             clock: parts.clock,
             settings: ArcSwap::from_pointee(parts.settings),
@@ -121,14 +135,14 @@ impl Server {
         &self.plan
     }
 
-    /// The virtual hosts.
-    pub fn hosts(&self) -> &Hosts {
-        &self.hosts
+    /// The virtual hosts now.
+    pub fn hosts(&self) -> arc_swap::Guard<Arc<Hosts>> {
+        self.hosts.load()
     }
 
     /// The virtual host with this prepared domain.
-    pub fn host(&self, domain: &str) -> Option<&Arc<Host>> {
-        self.hosts.get(domain)
+    pub fn host(&self, domain: &str) -> Option<Arc<Host>> {
+        self.hosts.load().get(domain).cloned()
     }
 
     /// The store.
@@ -151,10 +165,17 @@ impl Server {
         self.settings.load()
     }
 
-    /// Takes new settings. Sessions keep what they were given at their start.
-    pub fn set_settings(self: &Arc<Self>, settings: Settings) {
-        self.settings.store(Arc::new(settings));
+    /// Takes another configuration. Sessions keep what they were given at their start; those of hosts that are gone end.
+    pub fn reconfigure(self: &Arc<Self>, new: Reconfiguration) {
+        new.modules.apply();
+        self.settings.store(Arc::new(new.settings));
+        self.hosts.store(Arc::new(new.hosts));
         self.tell(&Event::Reloaded);
+        self.accounts.for_each(|account| {
+            if self.host(account.jid.domain()).is_none() {
+                account.with(|state| state.resources.iter().for_each(|r| r.session.outbox.end(host_gone())));
+            }
+        });
     }
 
     /// The loaded accounts.
@@ -220,6 +241,11 @@ impl Server {
             listener(self, event);
         }
     }
+}
+
+/// RFC 6120 §4.9.3.5: how a session of a host ends that is served no more.
+pub(crate) fn host_gone() -> End {
+    End { condition: Some(StreamCondition::HostGone), text: None, why: Ended::HostGone }
 }
 
 impl std::fmt::Debug for Server {

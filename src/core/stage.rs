@@ -71,8 +71,6 @@ impl Interest {
     pub const PRESENCE: Self = Self::kinds(2);
     /// Iq.
     pub const IQ: Self = Self::kinds(4);
-    /// Every stanza.
-    pub const ANY: Self = Self::kinds(7);
 
     const fn kinds(kinds: u8) -> Self {
         Self { kinds, namespace: None }

@@ -22,6 +22,7 @@ use hearth_core::outbox::{End, Outbox};
 use hearth_core::server::Server;
 use hearth_core::stream::policy::StartTls;
 use hearth_wire::StreamCondition;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -71,9 +72,37 @@ pub enum NetError {
 #[derive(Debug)]
 pub struct Net {
     server: Arc<Server>,
+    tls: TlsHosts,
+    gate: Arc<Gate>,
     closing: Arc<Closing>,
-    tasks: Vec<JoinHandle<()>>,
-    addresses: Vec<SocketAddr>,
+    listening: Vec<Listening>,
+}
+
+/// One running listener.
+#[derive(Debug)]
+struct Listening {
+    config: ListenConfig,
+    socket: Arc<TcpListener>,
+    task: JoinHandle<()>,
+}
+
+/// Listeners of a changed configuration, bound and not accepting yet. Dropping it closes those that are new.
+#[derive(Debug)]
+pub struct Prepared {
+    sockets: Vec<(ListenConfig, Arc<TcpListener>)>,
+    waiting: Vec<ListenConfig>,
+}
+
+impl Prepared {
+    /// The listeners as they will be.
+    pub fn listen(&self) -> Vec<ListenConfig> {
+        self.sockets.iter().map(|(config, _)| config.clone()).collect()
+    }
+
+    /// Those that cannot be opened while the server runs: a listener to be closed holds their port. It stays open too.
+    pub fn waiting(&self) -> &[ListenConfig] {
+        &self.waiting
+    }
 }
 
 impl Net {
@@ -82,43 +111,79 @@ impl Net {
     /// # Errors
     /// [`NetError`]; nothing is accepted then.
     pub fn start(server: Arc<Server>, settings: NetSettings) -> Result<Self, NetError> {
-        let gate = Arc::new(Gate::default());
-        let closing = Arc::new(Closing::default());
-        let mut bound = Vec::new();
-        for listen in settings.listen {
-            let address = listen.address;
-            if is_exposed(&listen) {
-                return Err(NetError::Plaintext(address));
+        let NetSettings { listen, tls, development } = settings;
+        let (gate, closing) = Default::default();
+        let mut net = Self { server, tls, gate, closing, listening: Vec::new() };
+        let prepared = net.prepare(&listen)?;
+        net.take_over(prepared, development);
+        Ok(net)
+    }
+
+    /// Binds the addresses that are not bound yet. Nothing changes until [`take_over`](Self::take_over).
+    ///
+    /// # Errors
+    /// [`NetError`]; nothing has changed then.
+    pub fn prepare(&self, listen: &[ListenConfig]) -> Result<Prepared, NetError> {
+        let mut old: Vec<&Listening> = self.listening.iter().collect();
+        let mut prepared = Prepared { sockets: Vec::new(), waiting: Vec::new() };
+        let mut missing = Vec::new();
+        for config in listen {
+            if is_exposed(config) {
+                return Err(NetError::Plaintext(config.address));
             }
-            let listener = listener::bind(address).map_err(|error| NetError::Bind { address, error })?;
-            let shared = Shared {
-                server: Arc::clone(&server),
-                tls: settings.tls.clone(),
-                gate: Arc::clone(&gate),
-                closing: Arc::clone(&closing),
-                starttls: listen.starttls,
-                development: settings.development,
-                direct: listen.encryption == Encryption::Direct,
-            };
-            bound.push((listener, Arc::new(shared)));
+            match old.iter().position(|old| old.config.address == config.address) {
+                Some(n) => prepared.sockets.push((config.clone(), Arc::clone(&old.swap_remove(n).socket))),
+                None => missing.push(config),
+            }
         }
-        let addresses = bound.iter().filter_map(|(listener, _)| listener.local_addr().ok()).collect();
-        let tasks = bound
-            .into_iter()
-            .map(|(listener, shared)| tokio::spawn(listener::accept(listener, shared)))
-            .collect();
-        Ok(Self { server, closing, tasks, addresses })
+        for config in missing {
+            let address = config.address;
+            match listener::bind(address) {
+                Ok(socket) => prepared.sockets.push((config.clone(), Arc::new(socket))),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && holds(&old, address.port()) => {
+                    prepared.waiting.push(config.clone());
+                }
+                Err(error) => return Err(NetError::Bind { address, error }),
+            }
+        }
+        old.retain(|old| {
+            prepared.waiting.iter().any(|config| config.address.port() == old.config.address.port())
+        });
+        prepared.sockets.extend(old.iter().map(|old| (old.config.clone(), Arc::clone(&old.socket))));
+        Ok(prepared)
+    }
+
+    /// Accepts on what was prepared, and nowhere else. Connections stay as they are, those of closed listeners too.
+    pub fn take_over(&mut self, prepared: Prepared, development: bool) {
+        for old in self.listening.drain(..) {
+            old.task.abort();
+        }
+        for (config, socket) in prepared.sockets {
+            let shared = Shared {
+                server: Arc::clone(&self.server),
+                tls: self.tls.clone(),
+                gate: Arc::clone(&self.gate),
+                closing: Arc::clone(&self.closing),
+                starttls: config.starttls,
+                development,
+                direct: config.encryption == Encryption::Direct,
+            };
+            let task = tokio::spawn(listener::accept(Arc::clone(&socket), Arc::new(shared)));
+            self.listening.push(Listening { config, socket, task });
+        }
     }
 
     /// The addresses bound, with the ports that the system chose for port 0.
-    pub fn local_addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    pub fn local_addresses(&self) -> Vec<SocketAddr> {
+        self.listening.iter().filter_map(|listening| listening.socket.local_addr().ok()).collect()
     }
 
     /// Stops accepting, tells every session that the server shuts down (RFC 6120 §4.9.3.20), and waits for them, but not
     /// for ever.
-    pub async fn shutdown(self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+    pub async fn shutdown(mut self) {
+        for listening in self.listening.drain(..) {
+            listening.task.abort();
+        }
         self.for_each_session(|outbox| {
             let condition = Some(StreamCondition::SystemShutdown);
             outbox.end(End { condition, text: None, why: Ended::Shutdown });
@@ -141,6 +206,10 @@ impl Net {
             });
         });
     }
+}
+
+fn holds(listening: &[&Listening], port: u16) -> bool {
+    listening.iter().any(|listening| listening.config.address.port() == port)
 }
 
 /// Whether a listener would let plain text over the network without the configuration saying so.

@@ -1,17 +1,20 @@
 //! `hearth check`: everything that would go wrong, each with its severity and its fix. Changes nothing.
 
 mod data;
+mod dns;
 mod network;
+mod system;
 
 use std::fmt;
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use hearth_net::tls::Severity;
+use time::OffsetDateTime;
 
 use super::certificates;
 use super::config::{Config, Loaded, Problems, Sources, load};
-use super::door::client::Client;
+use super::door::client;
 
 /// One thing that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,9 +60,9 @@ impl Findings {
     }
 }
 
-/// Checks, prints, and fails if there is an error.
-pub(crate) fn run(sources: &Sources) -> ExitCode {
-    let found = examine(sources);
+/// Checks, prints, and fails if there is an error. `offline`: without asking name servers.
+pub(crate) fn run(sources: &Sources, offline: bool) -> ExitCode {
+    let found = examine(sources, (!offline).then(dns::system));
     let mut out = std::io::stdout().lock();
     for finding in &found.0 {
         // where nobody reads, the exit code tells
@@ -70,7 +73,7 @@ pub(crate) fn run(sources: &Sources) -> ExitCode {
     if errors > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-fn examine(sources: &Sources) -> Findings {
+fn examine(sources: &Sources, whom: Option<Result<dns::Whom, String>>) -> Findings {
     let mut found = Findings::default();
     match load(sources) {
         Ok(Loaded { config, plan, files }) => {
@@ -80,9 +83,12 @@ fn examine(sources: &Sources) -> Findings {
             admins(&config, &mut found);
             network::certificates(&config, &mut found);
             network::ports(&config, running, &mut found);
-            data::directory(&config, &plan, &mut found);
+            dns::check(&config, whom, &mut found);
+            let holder = data::directory(&config, &plan, &mut found);
             data::socket(&config, &mut found);
-            data::files(&mut found);
+            system::configuration(&files, &mut found);
+            system::files(&config, holder.filter(|_| running), &mut found);
+            system::clock(OffsetDateTime::now_utc(), &mut found);
         }
         Err(Problems(problems)) => {
             for problem in problems {
@@ -98,12 +104,12 @@ fn examine(sources: &Sources) -> Findings {
 }
 
 fn is_running(config: &Config, found: &mut Findings) -> bool {
-    match Client::connect(&config.socket()) {
-        Ok(Some(_)) => {
+    match client::is_there(&config.socket()) {
+        Ok(true) => {
             found.note("server", "is running with this configuration");
             true
         }
-        Ok(None) => false,
+        Ok(false) => false,
         Err(error) => {
             found.error("server", format!("{error:#}"), "");
             false

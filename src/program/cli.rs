@@ -10,6 +10,7 @@ use hearth_core::command::{self, ArgKind, Command};
 use hearth_core::plan::Plan;
 
 const ABOUT: &str = "An XMPP server. Without a command it serves, as `hearth serve` does.";
+const OFFLINE: &str = "offline";
 const AFTER: &str = "\
 Settings are in config.toml (here, or in /etc/hearth; or --config). Variables go over it: HEARTH_DATA_DIRECTORY,
 HEARTH_HOSTS=a.example,b.example, and HEARTH__section__key=value for every other setting.";
@@ -24,6 +25,10 @@ pub(crate) fn build(plan: &Plan) -> Clap {
         .value_parser(value_parser!(PathBuf))
         .env("HEARTH_CONFIG")
         .help("The configuration; may be repeated, a later file goes over an earlier one");
+    let offline = Arg::new(OFFLINE)
+        .long(OFFLINE)
+        .action(ArgAction::SetTrue)
+        .help("Ask no name server for the records of the hosts");
     let hearth = Clap::new("hearth")
         .version(env!("CARGO_PKG_VERSION"))
         .about(ABOUT)
@@ -34,10 +39,17 @@ pub(crate) fn build(plan: &Plan) -> Clap {
         .subcommand(
             Clap::new("init").about("Make the data directory, and a configuration where there is none"),
         )
-        .subcommand(Clap::new("check").about("Look for everything that would go wrong, with its fix"));
+        .subcommand(
+            Clap::new("check").about("Look for everything that would go wrong, with its fix").arg(offline),
+        );
     groups(plan)
         .into_iter()
         .fold(hearth, |hearth, (word, commands)| hearth.subcommand(group(word, &commands)))
+}
+
+/// Whether `hearth check` is to ask no name server.
+pub(crate) fn is_offline(matches: &ArgMatches) -> bool {
+    matches.subcommand_matches("check").is_some_and(|check| check.get_flag(OFFLINE))
 }
 
 /// The files named by `--config`.
@@ -142,7 +154,7 @@ pub(crate) fn overview(plan: &Plan) -> String {
     let mut lines = vec![
         "hearth\n    Run the server until it is told to stop".to_owned(),
         "hearth init\n    Make the data directory, and a configuration where there is none".to_owned(),
-        "hearth check\n    Look for everything that would go wrong, with its fix".to_owned(),
+        "hearth check [--offline]\n    Look for everything that would go wrong, with its fix".to_owned(),
     ];
     lines.extend(plan.commands().map(|command| format!("{}\n    {}", usage(command), command.help)));
     lines.join("\n")

@@ -4,6 +4,7 @@
 mod print;
 mod values;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -15,48 +16,80 @@ use hearth_core::host::Hosts;
 use hearth_core::server::{Parts, Server};
 use tokio::runtime::Runtime;
 
-use super::config::{Config, Loaded};
+use super::config::{self, Config, Loaded, Sources, load};
 use super::data;
-use super::door::client::Client;
+use super::door::client;
 use super::door::protocol::{Request, Response};
 
 /// Gives the command and prints what becomes of it.
 ///
 /// # Errors
 /// It could not be given at all.
-pub(crate) fn run(command: &Command, matches: &ArgMatches, loaded: Loaded) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(command: &Command, matches: &ArgMatches, sources: &Sources) -> anyhow::Result<ExitCode> {
     // before anybody is asked for a password: is there somebody to give it to?
-    let mut server = Recipient::find(command, loaded)?;
+    let place = Place::find(command, sources)?;
     let json = matches.get_flag("json");
+    let calls = values::read(command, matches)?;
+    // only now: a person who is typing must keep neither a place at the server nor the database
+    let mut recipient = Recipient::open(place, sources)?;
     let mut code = ExitCode::SUCCESS;
-    for values in values::read(command, matches)? {
-        let request = Request { command: command.name.to_owned(), values };
-        let response = server.call(request)?;
-        if !response.is_done() {
-            code = ExitCode::FAILURE;
-        }
+    for values in calls {
+        let response = recipient.call(Request { command: command.name.to_owned(), values })?;
         print::response(&response, json)?;
         if !response.is_done() {
+            code = ExitCode::FAILURE;
             break;
         }
     }
-    server.end()?;
+    recipient.end()?;
     Ok(code)
+}
+
+/// Where a command can be given.
+enum Place {
+    /// To the server that answers here.
+    Running(PathBuf),
+    /// On the data of this configuration.
+    Offline,
+}
+
+impl Place {
+    fn find(command: &Command, sources: &Sources) -> anyhow::Result<Self> {
+        let loaded = load(sources);
+        // a running server takes commands, whatever has become of its configuration since
+        let socket = match &loaded {
+            Ok(loaded) => Some(loaded.config.socket()),
+            Err(_) => config::socket(sources),
+        };
+        if let Some(socket) = &socket
+            && client::is_there(socket)?
+        {
+            return Ok(Self::Running(socket.clone()));
+        }
+        let Loaded { config, plan, .. } = loaded?;
+        if !command.offline {
+            bail!(
+                "no server is running: nobody answers at {} (start one with `hearth`; if one runs with another \
+                 configuration, name that with --config)",
+                config.socket().display()
+            );
+        }
+        data::look(&config, &plan)?;
+        Ok(Self::Offline)
+    }
 }
 
 /// Who carries a command out.
 enum Recipient {
-    Running(Client),
+    Running(PathBuf),
     Offline { server: Arc<Server>, runtime: Runtime },
 }
 
 impl Recipient {
-    fn find(command: &Command, loaded: Loaded) -> anyhow::Result<Self> {
-        let socket = loaded.config.socket();
-        match Client::connect(&socket)? {
-            Some(client) => Ok(Self::Running(client)),
-            None if command.offline => Self::offline(loaded),
-            None => bail!("no server is running: nobody answers at {}", socket.display()),
+    fn open(place: Place, sources: &Sources) -> anyhow::Result<Self> {
+        match place {
+            Place::Running(socket) => Ok(Self::Running(socket)),
+            Place::Offline => Self::offline(load(sources)?),
         }
     }
 
@@ -78,7 +111,9 @@ impl Recipient {
 
     fn call(&mut self, request: Request) -> anyhow::Result<Response> {
         match self {
-            Self::Running(client) => client.call(&request),
+            Self::Running(socket) => {
+                client::call(socket, &request)?.context("the server has stopped in the meantime")
+            }
             Self::Offline { server, runtime } => {
                 let values = request.values.into_iter().map(|(name, secret)| (name, secret.0));
                 Ok(runtime

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::modules::Sections;
 
 pub(crate) use document::document;
-pub(crate) use load::{Loaded, Sources, load};
+pub(crate) use load::{Loaded, Sources, load, socket};
 pub(crate) use problem::Problems;
 
 /// The whole configuration.

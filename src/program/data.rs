@@ -1,7 +1,7 @@
 //! The data directory, as the configuration names it.
 
 use hearth_core::plan::Plan;
-use hearth_store::{OpenError, Options, Store};
+use hearth_store::{Inspection, OpenError, Options, Store, inspect};
 
 use super::config::{Config, Durability};
 use super::modules;
@@ -13,6 +13,20 @@ pub(crate) fn options(config: &Config) -> Options {
         Durability::Crash => hearth_store::Durability::Crash,
     };
     Options { create: config.data.create, durability, ..Options::new(config.data.directory.clone()) }
+}
+
+/// Whether the store could be opened, were it free. Opens nothing.
+///
+/// # Errors
+/// [`OpenError`], whose text names the fix.
+pub(crate) fn look(config: &Config, plan: &Plan) -> Result<(), OpenError> {
+    let inspection = inspect(&options(config), &modules::migrations(plan))?;
+    let dir = config.data.directory.clone();
+    match inspection {
+        Inspection { held_by: Some(pid), .. } => Err(OpenError::Locked { dir, pid }),
+        Inspection { exists: false, .. } if !config.data.create => Err(OpenError::WouldCreate { dir }),
+        _ => Ok(()),
+    }
 }
 
 /// Opens the store with the tables of all modules.
@@ -37,12 +51,16 @@ mod tests {
         let refused = open(&config, &plan).err().unwrap();
         assert!(matches!(refused, OpenError::WouldCreate { .. }), "{refused}");
         assert!(refused.to_string().contains("hearth init"), "{refused}");
+        let refused = look(&config, &plan).unwrap_err();
+        assert!(matches!(refused, OpenError::WouldCreate { .. }), "{refused}");
         assert!(!config.data.directory.exists());
 
         config.data.create = true;
+        look(&config, &plan).unwrap();
         let store = open(&config, &plan).unwrap();
-        let second = open(&config, &plan).err().unwrap();
-        assert!(matches!(second, OpenError::Locked { pid: Some(_), .. }), "{second}");
+        for second in [open(&config, &plan).err(), look(&config, &plan).err()] {
+            assert!(matches!(second, Some(OpenError::Locked { pid: Some(_), .. })), "{second:?}");
+        }
         store.close().await.unwrap();
 
         config.data.create = false;

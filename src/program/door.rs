@@ -1,7 +1,7 @@
 //! The local socket: admin commands for whoever may open it, i.e. the server's own user and root.
 //!
 //! The socket lies in a directory that nobody else may enter and has mode 0600. One line of JSON asks, one answers
-//! ([`protocol`]); both are limited, and so are the callers at a time.
+//! ([`protocol`]), then the connection ends; both are limited, and so are the callers at a time.
 
 pub(crate) mod client;
 pub(crate) mod protocol;
@@ -24,10 +24,12 @@ use zeroize::Zeroizing;
 
 use protocol::{REQUEST_BYTES_MAX, Request, Response};
 
-/// Callers at a time; more wait in line. They are people and scripts of one user.
-const CALLERS_MAX: usize = 16;
-/// How long a caller may take for its next request: it may be waiting for a person to type a password.
-const REQUEST_WAIT: Duration = Duration::from_secs(600);
+/// Connections at a time; more wait in line. They are people and scripts of one user.
+const CONNECTIONS_MAX: usize = 64;
+/// Commands at a time; more wait in line, but for the one that ends the server.
+const COMMANDS_MAX: usize = 16;
+/// How long a caller may take for its request: whoever connects has it ready.
+const REQUEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Why the socket cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -103,15 +105,16 @@ fn bind(path: &Path) -> Result<UnixListener, DoorError> {
 
 /// Answers callers until it is aborted, and they with it.
 async fn accept(listener: UnixListener, server: Arc<Server>) {
-    let places = Arc::new(Semaphore::new(CALLERS_MAX));
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let desk = Arc::new(Desk { server, commands: Semaphore::new(COMMANDS_MAX) });
     let mut callers = JoinSet::new();
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let server = Arc::clone(&server);
+                let desk = Arc::clone(&desk);
                 callers.spawn(async move {
-                    if let Err(error) = serve(stream, &server).await {
+                    if let Err(error) = desk.serve(stream).await {
                         tracing::debug!(%error, "a caller at the local socket went away");
                     }
                     drop(place);
@@ -126,41 +129,49 @@ async fn accept(listener: UnixListener, server: Arc<Server>) {
     }
 }
 
-/// Answers one caller's requests, one after the other.
-async fn serve(stream: UnixStream, server: &Arc<Server>) -> io::Result<()> {
-    let (reader, mut writer) = stream.into_split();
-    let mut reader = BufReader::new(reader);
-    loop {
+/// Where commands are given.
+struct Desk {
+    server: Arc<Server>,
+    commands: Semaphore,
+}
+
+impl Desk {
+    /// Answers one caller's request.
+    async fn serve(&self, mut stream: UnixStream) -> io::Result<()> {
         let mut line = Zeroizing::new(Vec::new());
-        let mut bounded = (&mut reader).take(REQUEST_BYTES_MAX + 1);
-        let Ok(bytes) = timeout(REQUEST_WAIT, bounded.read_until(b'\n', &mut line)).await else {
-            return Ok(());
+        let mut bounded = BufReader::new((&mut stream).take(REQUEST_BYTES_MAX + 1));
+        match timeout(REQUEST_WAIT, bounded.read_until(b'\n', &mut line)).await {
+            // somebody only wanted to know whether there is a server
+            Ok(Ok(0)) => return Ok(()),
+            Ok(read) => read?,
+            Err(_) => return Err(io::ErrorKind::TimedOut.into()),
         };
-        if bytes? == 0 {
-            return Ok(());
-        }
-        let (response, ends_server, more) = match Request::parse(&line) {
+        let (response, ends_server) = match Request::parse(&line) {
             Ok(request) => {
                 let ends_server = request.ends_server();
-                (answer(server, request).await, ends_server, true)
+                (self.answer(request).await, ends_server)
             }
-            Err(response) => (response, false, false),
+            Err(response) => (response, false),
         };
-        writer.write_all(&response.to_line()).await?;
+        stream.write_all(&response.to_line()).await?;
         if ends_server && response.is_done() {
             // the caller sees by the end of the connection that the server has ended
             std::future::pending::<()>().await;
         }
-        if !more {
-            return Ok(());
-        }
+        Ok(())
     }
-}
 
-async fn answer(server: &Arc<Server>, request: Request) -> Response {
-    let Request { command, values } = request;
-    let values = values.into_iter().map(|(name, secret)| (name, secret.0));
-    command::call(server, Caller::LocalSocket, &command, values).await.into()
+    async fn answer(&self, request: Request) -> Response {
+        let _place = if request.ends_server() {
+            // whatever the others wait for: they will not get it any more
+            None
+        } else {
+            self.commands.acquire().await.ok()
+        };
+        let Request { command, values } = request;
+        let values = values.into_iter().map(|(name, secret)| (name, secret.0));
+        command::call(&self.server, Caller::LocalSocket, &command, values).await.into()
+    }
 }
 
 #[cfg(test)]

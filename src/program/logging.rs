@@ -1,23 +1,53 @@
-//! Log lines, for people or programs, on standard error.
+//! Log lines, for people or programs, on standard error. Level and format change while the server runs.
 
 use std::io::{self, IsTerminal as _};
 
 use anyhow::Context as _;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 use super::config::{LogConfig, LogFormat};
+
+type Filter = reload::Handle<EnvFilter, Registry>;
+
+/// The running log. Both formats are there, and all but one are silent: so a span that was begun in one format cannot be
+/// met, half-written, in the other.
+#[derive(Debug)]
+pub(crate) struct Log {
+    human: Filter,
+    json: Filter,
+}
 
 /// Begins to log.
 ///
 /// # Errors
 /// The level cannot be understood, or logging has begun already.
-pub(crate) fn start(config: &LogConfig) -> anyhow::Result<()> {
-    let filter =
-        EnvFilter::try_new(&config.level).with_context(|| format!("log.level `{}`", config.level))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    let started = match config.format {
-        LogFormat::Human => log.with_ansi(io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => log.json().flatten_event(true).try_init(),
-    };
-    started.map_err(|error| anyhow::anyhow!("cannot log: {error}"))
+pub(crate) fn start(config: &LogConfig) -> anyhow::Result<Log> {
+    let (human, human_filter) = reload::Layer::new(filter(config, LogFormat::Human)?);
+    let (json, json_filter) = reload::Layer::new(filter(config, LogFormat::Json)?);
+    let layers: [Box<dyn Layer<Registry> + Send + Sync>; 2] = [
+        fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).with_filter(human).boxed(),
+        fmt::layer().with_writer(io::stderr).json().flatten_event(true).with_filter(json).boxed(),
+    ];
+    let layers = Vec::from(layers);
+    tracing_subscriber::registry().with(layers).try_init().context("cannot log")?;
+    Ok(Log { human: human_filter, json: json_filter })
+}
+
+impl Log {
+    /// Goes on with another level or format.
+    ///
+    /// # Errors
+    /// The level cannot be understood.
+    pub(crate) fn change(&self, config: &LogConfig) -> anyhow::Result<()> {
+        let (human, json) = (filter(config, LogFormat::Human)?, filter(config, LogFormat::Json)?);
+        self.human.reload(human).and_then(|()| self.json.reload(json)).context("cannot log")
+    }
+}
+
+/// What is logged in a format.
+fn filter(config: &LogConfig, format: LogFormat) -> anyhow::Result<EnvFilter> {
+    let level = if config.format == format { config.level.as_str() } else { "off" };
+    EnvFilter::try_new(level).with_context(|| format!("log.level `{level}`"))
 }

@@ -10,17 +10,19 @@ use anyhow::Context as _;
 use hearth_core::clock::SystemClock;
 use hearth_core::control::Order;
 use hearth_core::server::{Parts, Server};
-use hearth_net::tls::{TlsHosts, Watcher};
+use hearth_net::tls::{Development, TlsHosts, Watcher};
 use hearth_net::{Net, NetSettings};
 use time::OffsetDateTime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
 use super::certificates::{self, Certificates};
 use super::command::hosts;
 use super::config::{Config, Loaded, Sources, load};
 use super::door::Door;
-use super::{data, logging, welcome};
+use super::logging::{self, Log};
+use super::{data, welcome};
 
 /// How often certificate files are looked at: a renewal is served after one to two of these.
 const CERTIFICATES_LOOK: Duration = Duration::from_secs(30);
@@ -31,12 +33,12 @@ const CERTIFICATES_LOOK: Duration = Duration::from_secs(30);
 /// What kept the server from starting; the text names the fix.
 pub(crate) fn run(sources: Sources) -> anyhow::Result<ExitCode> {
     let loaded = load(&sources)?;
-    logging::start(&loaded.config.log)?;
+    let log = logging::start(&loaded.config.log)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), files = ?loaded.files, "starting");
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut program = Program::start(sources, loaded).await?;
+        let mut program = Program::start(sources, loaded, log).await?;
         program.wait().await;
         program.end().await
     })?;
@@ -51,12 +53,19 @@ fn raise_file_limit() {
     }
 }
 
+fn watch(served: &TlsHosts, development: Option<Development>) -> AbortHandle {
+    tokio::spawn(Watcher::new(served.clone(), development).run(CERTIFICATES_LOOK)).abort_handle()
+}
+
 /// The running parts.
 struct Program {
     sources: Sources,
+    /// What is in force: the configuration, without what waits for a restart.
     config: Config,
+    log: Log,
     server: Arc<Server>,
     served: TlsHosts,
+    watcher: AbortHandle,
     net: Net,
     door: Door,
     orders: mpsc::Receiver<Order>,
@@ -80,7 +89,7 @@ impl Signals {
 }
 
 impl Program {
-    async fn start(sources: Sources, loaded: Loaded) -> anyhow::Result<Self> {
+    async fn start(sources: Sources, loaded: Loaded, log: Log) -> anyhow::Result<Self> {
         let Loaded { config, plan, files } = loaded;
         let signals = Signals::listen()?;
         let hosts = hosts(&config)?;
@@ -100,10 +109,16 @@ impl Program {
         // last: whoever finds the socket finds a server that clients can reach
         let door = Door::open(&config.socket(), Arc::clone(&server))?;
         let Certificates { development, authority, .. } = found;
-        tokio::spawn(Watcher::new(served.clone(), development).run(CERTIFICATES_LOOK));
+        let watcher = watch(&served, development);
         tracing::info!(addresses = ?net.local_addresses(), "serving");
         welcome::greet(&server, &config, &files, authority.as_deref()).await?;
-        Ok(Self { sources, config, server, served, net, door, orders, signals })
+        Ok(Self { sources, config, log, server, served, watcher, net, door, orders, signals })
+    }
+
+    /// Looks after other certificates than so far.
+    fn watch(&mut self, development: Option<Development>) {
+        self.watcher.abort();
+        self.watcher = watch(&self.served, development);
     }
 
     /// Works until it is time to stop.

@@ -53,24 +53,6 @@ pub enum StoreError {
     Panicked,
 }
 
-impl StoreError {
-    /// Whether the same call may succeed later: the cases that a client should be told to wait for.
-    #[must_use]
-    pub fn is_temporary(&self) -> bool {
-        match self {
-            Self::Full | Self::Unavailable(_) | Self::Busy => true,
-            Self::Closed
-            | Self::Conflict(_)
-            | Self::NoRow
-            | Self::TooLarge { .. }
-            | Self::TooMany { .. }
-            | Self::Refused(_)
-            | Self::Query(_)
-            | Self::Panicked => false,
-        }
-    }
-}
-
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode as Code;

@@ -15,7 +15,7 @@ use hearth_core::registry::AccountError;
 use hearth_core::roster::{RosterChange, RosterItem};
 use hearth_core::router::Flow;
 use hearth_core::sasl::{Credentials, ITERATIONS_MIN, Identity, Password};
-use hearth_core::server::{Parts, Server, Settings};
+use hearth_core::server::{Parts, Reconfiguration, Server, Settings};
 use hearth_core::session::{Connected, Session};
 use hearth_core::{account_table, admin, im, offline};
 use hearth_store::Store;
@@ -64,13 +64,8 @@ impl Scene {
 
     async fn start(config: &str, plan: Plan, settings: Settings, store: Store) -> Self {
         let clock = Arc::new(ManualClock::default());
-        let host = |domain: &str, anonymous| HostConfig {
-            domain: domain.to_owned(),
-            anonymous,
-            see_other_host: None,
-        };
-        let hosts = Hosts::new(&[host(DOMAIN, true), host("mantua.example", false)]).unwrap();
-        let server = Server::new(Parts { plan, hosts, store, clock: clock.clone(), settings }).await.unwrap();
+        let parts = Parts { plan, hosts: hosts(), store, clock: clock.clone(), settings };
+        let server = Server::new(parts).await.unwrap();
         Self { server, clock, config: config.to_owned() }
     }
 
@@ -86,7 +81,15 @@ impl Scene {
         Self::start(&self.config, plan, settings, self.server.store().clone()).await
     }
 
-    pub(crate) fn host(&self) -> &Arc<Host> {
+    /// Takes other sections of `[xep]` and other limits while the server runs.
+    pub(crate) fn reload(&self, config: &str, change: impl FnOnce(&mut Limits)) {
+        let modules = self.server.plan().read_settings(&toml::from_str(config).unwrap()).unwrap();
+        let mut settings = self.server.settings().as_ref().clone();
+        change(&mut settings.limits);
+        self.server.reconfigure(Reconfiguration { hosts: hosts(), settings, modules });
+    }
+
+    pub(crate) fn host(&self) -> Arc<Host> {
         self.server.host(DOMAIN).unwrap()
     }
 
@@ -127,7 +130,7 @@ impl Scene {
             mechanism: "SCRAM-SHA-1",
             since_ms: 0,
         };
-        let (host, resource) = (self.host().clone(), Some(resource.to_owned()));
+        let (host, resource) = (self.host(), Some(resource.to_owned()));
         let request = BindRequest { identity, proved: None, host, resource, connected, lang: None };
         let session = bind::bind(&self.server, request).await.unwrap();
         Client { server: self.server.clone(), session, received: Mutex::default(), end: Mutex::default() }
@@ -151,6 +154,12 @@ impl Scene {
         }
         self.server.store().write(|_| Ok(())).await.unwrap();
     }
+}
+
+fn hosts() -> Hosts {
+    let host =
+        |domain: &str, anonymous| HostConfig { domain: domain.to_owned(), anonymous, see_other_host: None };
+    Hosts::new(&[host(DOMAIN, true), host("mantua.example", false)]).unwrap()
 }
 
 /// The address of an account on the first host.

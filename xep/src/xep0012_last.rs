@@ -4,6 +4,7 @@
 //! resource are its client's to answer.
 
 mod diary;
+mod rounds;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use hearth_core::stage::{Interest, Passage, Stage, Step};
 use hearth_wire::{IqType, Jid, Kind, Payload, Stanza, StanzaCondition, StanzaError, XmlWriter};
 
 use self::diary::{Diary, Parting, Said};
+use self::rounds::Rounds;
 use crate::vocab::access;
 
 /// Remembers and answers.
@@ -40,7 +42,11 @@ fn register(m: &mut Registrar<'_>) -> Result<(), SetupError> {
         m.iq(Verb::Get, on, (NS, "query"), move |call| last_seen(Arc::clone(&diary), call))?;
     }
     m.hook(Stage::InGuard, Interest::IQ.holding(NS), keep_from_strangers)?;
-    m.on(move |server, event| note(&diary, server, event));
+    let rounds = Rounds::default();
+    m.on(move |server, event| match event {
+        Event::SessionBound(_) => rounds.begin(server),
+        event => note(&diary, server, event),
+    });
     Ok(())
 }
 

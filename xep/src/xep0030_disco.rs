@@ -56,12 +56,9 @@ const SERVER: Identity = Identity { category: "server", kind: "im", name: "Heart
 const ACCOUNT: Identity = Identity { category: "account", kind: "registered", name: "" };
 
 fn register(m: &mut Registrar<'_>) -> Result<(), SetupError> {
-    let Config { contact } = m.config()?;
-    if let Some(form) =
-        contact.form().map_err(|message| SetupError::Invalid { module: MODULE.name, message })?
-    {
-        m.info_form(move |_, _| Some(form.clone()));
-    }
+    let config = m.config(|config: &Config| config.contact.form().map(drop))?;
+    // judged: it can be made
+    m.info_form(move |_, _| config.now().contact.form().ok().flatten());
     let cache = Arc::new(Cache::default());
     for (on, identity) in [(Entity::Server, SERVER), (Entity::Own, ACCOUNT), (Entity::Account, ACCOUNT)] {
         m.identity(on, identity);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use hearth_core::error::Internal;
 use hearth_core::iq::{Entity, IqCall, IqResult, Reply, Verb};
+use hearth_core::live::Live;
 use hearth_core::module::{Module, Registrar, SetupError, Support, Xep};
 use hearth_store::{StoreError, kv};
 use hearth_wire::{Element, Payload, StanzaCondition, StanzaError, XmlWriter, element::write_tree};
@@ -38,15 +39,21 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    fn kind(&self) -> kv::Kind {
+        let value_bytes_max = self.document_bytes_max as usize;
+        kv::Kind { name: "private", value_bytes_max, count_max: self.documents_max }
+    }
+}
+
 fn register(m: &mut Registrar<'_>) -> Result<(), SetupError> {
-    let Config { document_bytes_max, documents_max } = m.config()?;
-    let kind =
-        kv::Kind { name: "private", value_bytes_max: document_bytes_max as usize, count_max: documents_max };
+    let config: Live<Config> = m.config(|_| Ok(()))?;
     // where clients look, and where they send it
     m.feature(Entity::Server, NS);
     m.feature(Entity::Own, NS);
-    m.iq(Verb::Get, Entity::Own, (NS, "query"), move |call| get(kind, call))?;
-    m.iq(Verb::Set, Entity::Own, (NS, "query"), move |call| set(kind, call))?;
+    let read = config.clone();
+    m.iq(Verb::Get, Entity::Own, (NS, "query"), move |call| get(read.now().kind(), call))?;
+    m.iq(Verb::Set, Entity::Own, (NS, "query"), move |call| set(config.now().kind(), call))?;
     // §2.3: a JID other than the sender's. For accounts `service-unavailable` stands, which tells nobody that they exist.
     for verb in [Verb::Get, Verb::Set] {
         m.iq(verb, Entity::Server, (NS, "query"), async |_| {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use hearth_core::error::Internal;
 use hearth_core::iq::{Entity, IqCall, IqResult, Reply, Verb};
+use hearth_core::live::Live;
 use hearth_core::metrics::Counter;
 use hearth_core::module::{Module, Registrar, SetupError, Support, Xep};
 use hearth_core::registry::{self, AccountError};
@@ -78,7 +79,7 @@ impl Default for Config {
 /// What all registrations share.
 #[derive(Debug)]
 struct Office {
-    config: Config,
+    config: Live<Config>,
     rate: Rate,
     deriving: Semaphore,
     made: Counter,
@@ -86,18 +87,19 @@ struct Office {
 }
 
 fn register(m: &mut Registrar<'_>) -> Result<(), SetupError> {
-    let config: Config = m.config()?;
     let office = Arc::new(Office {
-        rate: Rate::new(config.attempts_per_address_and_hour, config.attempts_per_hour),
+        config: m.config(|_| Ok(()))?,
+        rate: Rate::default(),
         deriving: Semaphore::new(DERIVING_MAX),
         made: m.metric("registrations_total", "Accounts made by clients"),
         refused: m.metric("registrations_limited_total", "Attempts to make an account refused by a limit"),
-        config,
     });
     m.feature(Entity::Server, NS);
-    if office.config.open {
-        m.stream_feature(StreamFeature::before_login("register", FEATURE));
-    }
+    let config = office.config.clone();
+    m.stream_feature(
+        StreamFeature::before_login("register", FEATURE)
+            .only_if(move |_| config.now().open),
+    );
     let strangers = Arc::clone(&office);
     m.iq_before_auth(PreAuthEntry {
         payload: (NS, "query"),

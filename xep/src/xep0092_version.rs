@@ -1,6 +1,7 @@
 //! XEP-0092: Software Version, version 1.1.   https://xmpp.org/extensions/xep-0092.html
 
 use hearth_core::iq::{Entity, Reply, Verb};
+use hearth_core::live::Live;
 use hearth_core::module::{Module, Registrar, SetupError, Support, Xep};
 use hearth_wire::{Payload, XmlWriter};
 use schemars::JsonSchema;
@@ -25,10 +26,10 @@ struct Config {
 }
 
 fn register(m: &mut Registrar<'_>) -> Result<(), SetupError> {
-    let answer = answer(&m.config()?);
+    let config: Live<Config> = m.config(|_| Ok(()))?;
     m.feature(Entity::Server, NS);
     m.iq(Verb::Get, Entity::Server, (NS, "query"), move |_| {
-        let answer = answer.clone();
+        let answer = answer(&config.now());
         async { Ok(Reply::Result(answer)) }
     })
 }

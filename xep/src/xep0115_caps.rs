@@ -30,7 +30,7 @@ pub(crate) const MODULE: Module = Module {
 };
 
 const NS: &str = "http://jabber.org/protocol/caps";
-/// Names the software (§4). Together with the hash it names a node that can be asked.
+/// Names the software (§4, which would like the address of its web site: there is none yet). Together with the hash it names a node that can be asked.
 const NODE: &str = "urn:x-hearth:server";
 
 fn register(m: &mut Registrar<'_>) -> Result<(), SetupError> {
@@ -187,7 +187,7 @@ mod tests {
     async fn the_hash_is_that_of_the_answer_and_its_node_gives_the_same_answer() {
         let scene = Scene::new("[disco.contact]\nadmin = [\"xmpp:admin@verona.example\"]").await;
         let romeo = scene.login("romeo").await;
-        let ver = Caps::default().verification(&scene.server, scene.host());
+        let ver = Caps::default().verification(&scene.server, &scene.host());
         let ask = |node: &str| {
             format!(
                 "<iq type='get' id='c1' to='verona.example'>\

@@ -37,16 +37,23 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    fn judge(&self) -> Result<(), String> {
+        if self.ask_after_s == 0 || self.answer_within_s > 0 {
+            return Ok(());
+        }
+        Err("answer_within_s = 0 would end every silent connection; use ask_after_s = 0 to ask nobody".to_owned())
+    }
+
+    fn keepalive(&self) -> Option<Keepalive> {
+        let Self { ask_after_s, answer_within_s } = *self;
+        (ask_after_s > 0).then_some(Keepalive { ask_after_s, answer_within_s, ask })
+    }
+}
+
 fn register(m: &mut Registrar<'_>) -> Result<(), SetupError> {
-    let Config { ask_after_s, answer_within_s } = m.config()?;
-    if ask_after_s > 0 && answer_within_s == 0 {
-        let message =
-            "answer_within_s = 0 would end every silent connection; use ask_after_s = 0 to ask nobody";
-        return Err(SetupError::Invalid { module: MODULE.name, message: message.to_owned() });
-    }
-    if ask_after_s > 0 {
-        m.keepalive(Keepalive { ask_after_s, answer_within_s, ask })?;
-    }
+    let config = m.config(Config::judge)?;
+    m.keepalive(move || config.now().keepalive())?;
     for on in [Entity::Server, Entity::Own, Entity::Account] {
         m.feature(on, NS);
         m.iq(Verb::Get, on, (NS, "ping"), answer)?;
@@ -120,6 +127,15 @@ mod tests {
         let expected = "<iq from='verona.example' to='romeo@verona.example/r' id='ping0' type='get'>\
                         <ping xmlns='urn:xmpp:ping'/></iq>";
         assert_eq!(text, expected);
+    }
+
+    #[tokio::test]
+    async fn when_they_are_asked_changes_without_a_restart() {
+        let scene = Scene::new("[ping]\nask_after_s = 5").await;
+        scene.reload("[ping]\nask_after_s = 6", |_| ());
+        assert_eq!(scene.server.plan().keepalive().unwrap().ask_after_s, 6);
+        scene.reload("[ping]\nask_after_s = 0", |_| ());
+        assert!(scene.server.plan().keepalive().is_none());
     }
 
     #[tokio::test]

@@ -50,7 +50,7 @@ mod tests {
     async fn check(facts: ConnectionFacts, expected: Option<&str>) {
         let scene = Scene::new("").await;
         let sasl = Offer::new(&Policy::default(), facts);
-        let (server, host) = (&*scene.server, &**scene.host());
+        let (server, host) = (&*scene.server, &*scene.host());
         let context = FeatureContext { server, host, secured: true, offer: Some(&sasl) };
         assert_eq!(offer(&context).as_ref().map(Payload::as_str), expected);
     }

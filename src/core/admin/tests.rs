@@ -51,11 +51,11 @@ async fn an_account_lives_and_ends() {
     assert_ne!(server.credentials(&jid).await.unwrap().unwrap().to_text(), before, "a fresh salt");
     let named = [("accountjids", "romeo@a.example")];
     give(&server, "account disable", &named).await.unwrap();
-    assert!(server.is_disabled(&jid).await.unwrap());
+    assert!(server.credentials(&jid).await.unwrap().unwrap().disabled);
     let shown = give(&server, "account show", &romeo[..1]).await.unwrap();
     assert!(shown.rows.contains(&vec!["login".into(), "disabled".into()]), "{shown:?}");
     give(&server, "account enable", &named).await.unwrap();
-    assert!(!server.is_disabled(&jid).await.unwrap());
+    assert!(!server.credentials(&jid).await.unwrap().unwrap().disabled);
     give(&server, "account remove", &named).await.unwrap();
     assert!(matches!(give(&server, "account show", &romeo[..1]).await, Err(CommandError::NotFound(_))));
 }
@@ -86,9 +86,13 @@ async fn bad_values_are_told_and_change_nothing() {
         (
             "account add",
             vec![("accountjid", "x@c.example"), ("password", "1")],
-            "the host c.example is not served here",
+            "the host c.example is not served here; served are: a.example, b.example",
         ),
-        ("account list", vec![("host", "c.example")], "the host c.example is not served here"),
+        (
+            "account list",
+            vec![("host", "c.example")],
+            "the host c.example is not served here; served are: a.example, b.example",
+        ),
         ("account list", vec![("limit", "many")], "limit is not a whole number"),
         ("session kick", vec![("accountjids", "x@a.example")], "x@a.example has no session here"),
     ] {

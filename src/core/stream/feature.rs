@@ -66,8 +66,14 @@ impl StreamFeature {
         self
     }
 
+    /// The same, offered only where and as long as `holds` says so.
+    pub fn only_if(self, holds: impl Fn(&FeatureContext<'_>) -> bool + Send + Sync + 'static) -> Self {
+        let always = self.clone();
+        self.made_by(move |context| if holds(context) { always.offer(context) } else { None })
+    }
+
     /// Its element, if it is offered here.
-    pub(crate) fn offer(&self, context: &FeatureContext<'_>) -> Option<Payload> {
+    pub fn offer(&self, context: &FeatureContext<'_>) -> Option<Payload> {
         if let Some(make) = &self.make {
             return make(context);
         }

@@ -202,7 +202,7 @@ impl Machine {
     /// §4.2, §4.3.3: a header is answered with a header and features.
     fn open(&mut self, header: &Header, out: &mut Vec<Output>) -> State {
         let hosts = self.setup.server.hosts();
-        let speaker = header.to.as_deref().and_then(|to| header::host(to, hosts)).unwrap_or(hosts.first());
+        let speaker = header.to.as_deref().and_then(|to| header::host(to, &hosts)).unwrap_or(hosts.first());
         let to = header
             .from
             .as_deref()
@@ -210,7 +210,7 @@ impl Machine {
             .map(|from| from.to_bare().to_string());
         let (from, version) = (speaker.domain.to_string(), header::lower_version(header.version.as_deref()));
         self.send_header(OpenHeader { from, to, version, id: String::new() }, out);
-        let opened = match header::judge(header, self.setup.server.hosts()) {
+        let opened = match header::judge(header, &hosts) {
             Ok(opened) => opened,
             Err(condition) => return self.fail(condition, None, out),
         };
@@ -511,7 +511,8 @@ impl Machine {
 
     fn end(&mut self, end: End, out: &mut Vec<Output>) -> State {
         if !self.is_open {
-            let from = self.host.as_ref().unwrap_or(self.setup.server.hosts().first()).domain.to_string();
+            let hosts = self.setup.server.hosts();
+            let from = self.host.as_ref().unwrap_or(hosts.first()).domain.to_string();
             let version = Some(header::VERSION.to_owned());
             self.send_header(OpenHeader { from, to: None, version, id: String::new() }, out);
         }

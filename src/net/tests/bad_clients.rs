@@ -62,8 +62,8 @@ impl Scene {
             .map(|encryption| ListenConfig { address, encryption, starttls, plaintext_off_loopback: false })
             .to_vec();
         let net = Net::start(server.clone(), NetSettings { listen, tls, development: true }).unwrap();
-        let [address, direct] = net.local_addresses() else { panic!("two listeners") };
-        Self { server, address: *address, direct: *direct, dir, net }
+        let [address, direct] = net.local_addresses()[..] else { panic!("two listeners") };
+        Self { server, address, direct, dir, net }
     }
 
     async fn plain() -> Self {

@@ -14,7 +14,7 @@ use crate::program::{data, modules};
 fn found(dir: &Path, toml: &str) -> Findings {
     let file = dir.join("config.toml");
     std::fs::write(&file, toml).unwrap();
-    examine(&Sources { files: vec![file], ..Sources::default() })
+    examine(&Sources { files: vec![file], ..Sources::default() }, None)
 }
 
 #[track_caller]

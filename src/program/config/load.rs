@@ -46,13 +46,33 @@ pub(crate) struct Loaded {
 /// # Errors
 /// [`Problems`]: everything that was found, with file and line.
 pub(crate) fn load(sources: &Sources) -> Result<Loaded, Problems> {
-    let files = if sources.files.is_empty() { vec![paths::find()?] } else { sources.files.clone() };
-    let mut layers = files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
-    layers.push(overrides::read(sources.variables.clone().into_iter()));
+    let (files, layers) = layers(sources)?;
     let mut config = interpret(&layers)?;
     let plan = modules::plan(&config.xep).map_err(|error| Problems::from(of_plan(&layers, &error)))?;
     config.root_at(&base(&files)?);
     Ok(Loaded { config, plan, files })
+}
+
+/// The path of the local socket, as far as it can be read out of a configuration with mistakes.
+pub(crate) fn socket(sources: &Sources) -> Option<PathBuf> {
+    let (files, layers) = layers(sources).ok()?;
+    let mut config = Config::default();
+    let path = |section: &str, key: &str| -> Option<PathBuf> {
+        let value = |layer: &Layer| Some(PathBuf::from(layer.table.get(section)?.get(key)?.as_str()?));
+        layers.iter().rev().find_map(value)
+    };
+    config.data.directory = path("data", "directory").unwrap_or(config.data.directory);
+    config.admin.socket = path("admin", "socket");
+    config.root_at(&base(&files).ok()?);
+    Some(config.socket())
+}
+
+/// The files, and all layers of settings.
+fn layers(sources: &Sources) -> Result<(Vec<PathBuf>, Vec<Layer>), Problems> {
+    let files = if sources.files.is_empty() { vec![paths::find()?] } else { sources.files.clone() };
+    let mut layers = files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
+    layers.push(overrides::read(sources.variables.clone().into_iter()));
+    Ok((files, layers))
 }
 
 fn read(file: &Path) -> Result<Layer, Problems> {

@@ -1,4 +1,4 @@
-//! The caller's side of the local socket. A person waits for it, so it blocks.
+//! The caller's side of the local socket. A person waits for it, so it blocks. One connection carries one request.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -12,59 +12,55 @@ use super::protocol::{RESPONSE_BYTES_MAX, Request, Response};
 /// How long an answer may take: removing an account with a long history, or a large part of an import.
 const ANSWER_WAIT: Duration = Duration::from_secs(300);
 
-/// A connection to the running server.
-#[derive(Debug)]
-pub(crate) struct Client {
-    stream: BufReader<UnixStream>,
+/// Whether a server is running. Keeps nothing of it: the caller may have to ask a person something first.
+///
+/// # Errors
+/// The socket is there, but this user may not open it.
+pub(crate) fn is_there(path: &Path) -> anyhow::Result<bool> {
+    Ok(connect(path)?.is_some())
 }
 
-impl Client {
-    /// Connects; `None` where no server is running.
-    ///
-    /// # Errors
-    /// The socket is there, but this user may not open it.
-    pub(crate) fn connect(path: &Path) -> anyhow::Result<Option<Self>> {
-        let stream = match UnixStream::connect(path) {
-            Ok(stream) => stream,
-            Err(error)
-                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) =>
-            {
-                return Ok(None);
-            }
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                bail!("{}: give commands as the user that runs the server, or as root", path.display());
-            }
-            Err(error) => return Err(error).context(format!("the local socket {}", path.display())),
-        };
-        stream.set_read_timeout(Some(ANSWER_WAIT))?;
-        Ok(Some(Self { stream: BufReader::new(stream) }))
+/// Sends a request and waits for its answer; where the server ends by it, for that too. `None` where no server is
+/// running.
+///
+/// # Errors
+/// This user may not open the socket, the connection ended, or the answer is none.
+pub(crate) fn call(path: &Path, request: &Request) -> anyhow::Result<Option<Response>> {
+    let Some(mut stream) = connect(path)?.map(BufReader::new) else { return Ok(None) };
+    stream.get_mut().write_all(&request.to_line()).context("the server went away")?;
+    let mut line = Vec::new();
+    let read = (&mut stream).take(RESPONSE_BYTES_MAX).read_until(b'\n', &mut line);
+    if read.context("the server does not answer")? == 0 {
+        bail!("the server went away before it answered; its log says why");
     }
-
-    /// Sends a request and waits for its answer; where the server ends by it, for that too.
-    ///
-    /// # Errors
-    /// The connection ended, or the answer is none.
-    pub(crate) fn call(&mut self, request: &Request) -> anyhow::Result<Response> {
-        self.stream.get_mut().write_all(&request.to_line()).context("the server went away")?;
-        let mut line = Vec::new();
-        let read = (&mut self.stream).take(RESPONSE_BYTES_MAX).read_until(b'\n', &mut line);
-        if read.context("the server does not answer")? == 0 {
-            bail!("the server went away before it answered; its log says why");
-        }
-        let response: Response = serde_json::from_slice(&line).context("what answers is not this server")?;
-        if request.ends_server() && response.is_done() {
-            self.wait_for_end()?;
-        }
-        Ok(response)
+    let response: Response = serde_json::from_slice(&line).context("what answers is not this server")?;
+    if request.ends_server() && response.is_done() {
+        wait_for_end(&mut stream)?;
     }
+    Ok(Some(response))
+}
 
-    /// Waits until the other side has closed the connection.
-    fn wait_for_end(&mut self) -> anyhow::Result<()> {
-        match io::copy(&mut self.stream, &mut io::sink()) {
-            Ok(_) => Ok(()),
-            // a process that ends may reset what it had open
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(()),
-            Err(error) => Err(error).context("the server does not come to its end"),
+fn connect(path: &Path) -> anyhow::Result<Option<UnixStream>> {
+    let stream = match UnixStream::connect(path) {
+        Ok(stream) => stream,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            return Ok(None);
         }
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            bail!("{}: give commands as the user that runs the server, or as root", path.display());
+        }
+        Err(error) => return Err(error).context(format!("the local socket {}", path.display())),
+    };
+    stream.set_read_timeout(Some(ANSWER_WAIT))?;
+    Ok(Some(stream))
+}
+
+/// Waits until the other side has closed the connection.
+fn wait_for_end(stream: &mut impl io::Read) -> anyhow::Result<()> {
+    match io::copy(stream, &mut io::sink()) {
+        Ok(_) => Ok(()),
+        // a process that ends may reset what it had open
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(()),
+        Err(error) => Err(error).context("the server does not come to its end"),
     }
 }

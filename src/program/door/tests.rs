@@ -8,7 +8,6 @@ use hearth_core::host::{HostConfig, Hosts};
 use hearth_core::server::{Parts, Settings};
 use hearth_store::Store;
 
-use super::client::Client;
 use super::protocol::{Kind, Secret};
 use super::*;
 use crate::program::modules::{self, Sections};
@@ -28,10 +27,10 @@ fn request(command: &str, values: &[(&str, &str)]) -> Request {
     Request { command: command.to_owned(), values }
 }
 
-/// Runs blocking calls beside the server.
-async fn calls<T: Send + 'static>(path: &Path, work: impl FnOnce(&mut Client) -> T + Send + 'static) -> T {
+/// A blocking call beside the server.
+async fn call(path: &Path, request: Request) -> Response {
     let path = path.to_owned();
-    let work = move || work(&mut Client::connect(&path).unwrap().unwrap());
+    let work = move || client::call(&path, &request).unwrap().unwrap();
     tokio::task::spawn_blocking(work).await.unwrap()
 }
 
@@ -42,23 +41,22 @@ async fn commands_come_through_one_after_the_other() {
     let door = Door::open(&path, server().await).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
-    calls(&path, |client| {
-        let add = request("account add", &[("accountjid", "me@a.example"), ("password", "secret")]);
-        let Response::Done { text, .. } = client.call(&add).unwrap() else { panic!("not made") };
-        assert_eq!(text, "me@a.example was made");
-        let again = client.call(&add).unwrap();
-        assert_eq!(again, Response::failed(Kind::Conflict, "me@a.example exists already"));
-        let Response::Done { columns, rows, .. } = client.call(&request("account list", &[])).unwrap() else {
-            panic!("no list")
-        };
-        assert_eq!((columns[0].as_str(), rows[0][0].as_str()), ("account", "me@a.example"));
-        let unknown = client.call(&request("account sell", &[])).unwrap();
-        assert_eq!(unknown, Response::failed(Kind::Usage, "there is no command `account sell`"));
-    })
-    .await;
+    assert!(client::is_there(&path).unwrap());
+    let add = || request("account add", &[("accountjid", "me@a.example"), ("password", "secret")]);
+    let Response::Done { text, .. } = call(&path, add()).await else { panic!("not made") };
+    assert_eq!(text, "me@a.example was made");
+    let again = call(&path, add()).await;
+    assert_eq!(again, Response::failed(Kind::Conflict, "me@a.example exists already"));
+    let Response::Done { columns, rows, .. } = call(&path, request("account list", &[])).await else {
+        panic!("no list")
+    };
+    assert_eq!((columns[0].as_str(), rows[0][0].as_str()), ("account", "me@a.example"));
+    let unknown = call(&path, request("account sell", &[])).await;
+    assert_eq!(unknown, Response::failed(Kind::Usage, "there is no command `account sell`"));
     drop(door);
     assert!(!path.exists());
-    assert!(Client::connect(&path).unwrap().is_none(), "no server, no error");
+    assert!(!client::is_there(&path).unwrap(), "no server, no error");
+    assert!(client::call(&path, &add()).unwrap().is_none());
 }
 
 #[tokio::test]
@@ -69,7 +67,7 @@ async fn stop_is_answered_and_then_waited_for() {
     let server = server().await;
     let mut orders = server.control().take_orders().unwrap();
     let door = Door::open(&path, Arc::clone(&server)).unwrap();
-    let stopping = calls(&path, |client| client.call(&request("stop", &[])).unwrap());
+    let stopping = call(&path, request("stop", &[]));
     let program = async {
         assert!(matches!(orders.recv().await, Some(Order::Stop)));
         drop(door);
@@ -125,4 +123,47 @@ async fn a_place_that_others_may_enter_is_refused_and_a_dead_socket_replaced() {
     let _door = Door::open(&path, Arc::clone(&server)).unwrap();
     let second = Door::open(&path, server).unwrap_err();
     assert!(matches!(second, DoorError::InUse(_)), "{second}");
+}
+
+#[tokio::test]
+async fn who_says_nothing_is_not_in_the_way_of_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("d/hearth.sock");
+    let _door = Door::open(&path, server().await).unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..2 * COMMANDS_MAX {
+        silent.push(UnixStream::connect(&path).await.unwrap());
+    }
+    assert!(call(&path, request("status", &[])).await.is_done());
+}
+
+#[tokio::test]
+async fn the_server_is_stopped_however_busy_it_is() {
+    let server = server().await;
+    let mut orders = server.control().take_orders().unwrap();
+    let desk = Arc::new(Desk { server, commands: Semaphore::new(0) });
+    let mut callers = Vec::new();
+    for command in ["status", "stop"] {
+        let (mut near, far) = UnixStream::pair().unwrap();
+        let desk = Arc::clone(&desk);
+        tokio::spawn(async move { desk.serve(far).await });
+        near.write_all(&request(command, &[]).to_line()).await.unwrap();
+        callers.push(near);
+    }
+    assert!(matches!(orders.recv().await, Some(Order::Stop)));
+    let mut answer = [0; 7];
+    callers[1].read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"{\"done\"");
+    assert!(callers[0].try_read(&mut answer).is_err(), "the other one still waits for its turn");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_connects_without_a_request_is_shown_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("d/hearth.sock");
+    let _door = Door::open(&path, server().await).unwrap();
+    let mut silent = UnixStream::connect(&path).await.unwrap();
+    silent.write_all(b"{\"command\":").await.unwrap();
+    // the clock runs on by itself while everybody waits
+    assert_eq!(silent.read(&mut [0; 1]).await.unwrap(), 0);
 }

@@ -1,16 +1,24 @@
 //! Reading configuration and certificates anew while the server runs (SIGHUP, `hearth reload`).
 //!
-//! A configuration with a mistake changes nothing. What cannot change without a restart is told, not passed over.
+//! A configuration with a mistake changes nothing, and neither does one whose ports or certificates cannot be had. What
+//! cannot change without a restart is named, one by one.
 
+mod differences;
+
+use anyhow::Context as _;
 use hearth_core::host::Hosts;
-use hearth_net::tls::Outcome;
+use hearth_core::server::Reconfiguration;
+use hearth_net::Prepared;
+use hearth_net::config::ListenConfig;
+use hearth_net::tls::{Development, Outcome, TlsHosts};
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
 use super::Program;
 use crate::program::certificates;
-use crate::program::config::{Config, Loaded, Sources, load};
+use crate::program::command::hosts;
+use crate::program::config::{Config, Loaded, load};
 
 type Answer = oneshot::Sender<Result<String, String>>;
 
@@ -24,78 +32,80 @@ impl Program {
         }
         if let Some(answer) = answer {
             // who does not wait for it any more does not want it
-            let _ = answer.send(outcome);
+            let _ = answer.send(outcome.map_err(|text| format!("nothing was changed: {text}")));
         }
     }
 
     async fn try_reload(&mut self) -> anyhow::Result<String> {
-        let (sources, running, served) = (self.sources.clone(), self.config.clone(), self.served.clone());
-        let read = spawn_blocking(move || -> anyhow::Result<_> {
-            let config = read(&sources)?;
-            let now = OffsetDateTime::now_utc();
-            // hosts and listeners stay as they are, so the certificates are those of the running configuration
-            let tls = Config { tls: config.tls.clone(), ..running };
-            let found = certificates::find(&tls, &Hosts::new(&tls.host)?, now)?;
-            certificates::check_use(&tls, &found, now)?;
-            Ok((config, served.replace(found.files, now)))
-        });
-        let (config, outcomes) = read.await??;
-        self.server.set_settings(config.settings());
-        let text = told(&self.config, &config, &outcomes);
-        take_over(&mut self.config, config);
+        let sources = self.sources.clone();
+        let Loaded { config: wanted, .. } = spawn_blocking(move || load(&sources)).await??;
+        let listeners = self.net.prepare(&wanted.listen).context("listen")?;
+        let new = effective(&self.config, &wanted, &listeners);
+        let modules = self.server.plan().read_settings(&new.xep)?;
+        let (config, served) = (new.clone(), self.served.clone());
+        let (hosts, certificates) = spawn_blocking(move || take_certificates(&config, &served)).await??;
+        // from here on nothing can be refused any more
+        let text = told(&self.config, &new, &wanted, listeners.waiting(), &certificates.outcomes);
+        if let Err(error) = self.log.change(&new.log) {
+            tracing::error!("the log goes on as it was: {error:#}");
+        }
+        self.server.reconfigure(Reconfiguration { hosts, settings: new.settings(), modules });
+        self.net.take_over(listeners, new.tls.development);
+        self.watch(certificates.development);
+        self.config = new;
         Ok(text)
     }
 }
 
-fn read(sources: &Sources) -> anyhow::Result<Config> {
-    let Loaded { config, .. } = load(sources)?;
-    Ok(config)
+/// The wanted configuration without what needs a restart.
+fn effective(running: &Config, wanted: &Config, listeners: &Prepared) -> Config {
+    let Config { data, admin, .. } = running.clone();
+    Config { data, admin, listen: listeners.listen(), ..wanted.clone() }
 }
 
-/// What changed at once becomes the running configuration; the rest is compared again next time.
-fn take_over(running: &mut Config, new: Config) {
-    let Config { admins, conflict, limits, login, tls, .. } = new;
-    *running = Config { admins, conflict, limits, login, tls, ..running.clone() };
+struct Taken {
+    outcomes: Vec<Outcome>,
+    development: Option<Development>,
 }
 
-/// One line for each certificate, and which sections wait for a restart.
-fn told(running: &Config, new: &Config, outcomes: &[Outcome]) -> String {
-    let waiting = [
-        ("host", running.host != new.host),
-        ("listen", running.listen != new.listen),
-        ("data", running.data != new.data),
-        ("log", running.log != new.log),
-        ("admin", running.admin != new.admin),
-        ("xep", running.xep != new.xep),
-    ];
-    let waiting: Vec<&str> =
-        waiting.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect();
-    let mut lines = vec!["admins, conflict, limits and login are as in the configuration".to_owned()];
-    if !waiting.is_empty() {
-        lines.push(format!("changes of {} wait for a restart", waiting.join(", ")));
+/// Serves the certificates of a configuration. Reads files.
+///
+/// # Errors
+/// A host that had no certificate so far has none that can be served: nothing is changed then.
+fn take_certificates(config: &Config, served: &TlsHosts) -> anyhow::Result<(Hosts, Taken)> {
+    let (hosts, now) = (hosts(config)?, OffsetDateTime::now_utc());
+    let found = certificates::find(config, &hosts, now)?;
+    certificates::check_use(config, &found, now)?;
+    let new = found.files.iter().filter(|files| served.host(&files.domain).is_none());
+    TlsHosts::open(new.cloned().collect(), now)?;
+    let outcomes = served.replace(found.files, now);
+    Ok((hosts, Taken { outcomes, development: found.development }))
+}
+
+/// What has changed, what waits for a restart, and one line for each certificate.
+fn told(
+    running: &Config,
+    new: &Config,
+    wanted: &Config,
+    waiting: &[ListenConfig],
+    outcomes: &[Outcome],
+) -> String {
+    let changed = differences::between(running, new);
+    let mut lines = vec![match changed.as_slice() {
+        [] => "nothing has changed in the configuration".to_owned(),
+        changed => format!("changed: {}", changed.join(", ")),
+    }];
+    let mut later = differences::of_sections(new, wanted, &["data", "admin"]);
+    later.extend(waiting.iter().map(|listen| {
+        let address = listen.address;
+        format!(
+            "listen {address} (port {} is held by a listener that would have to close first)",
+            address.port()
+        )
+    }));
+    if !later.is_empty() {
+        lines.push(format!("needs a restart: {}", later.join(", ")));
     }
     lines.extend(outcomes.iter().map(ToString::to_string));
     lines.join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_waits_for_a_restart_is_told_until_it_is_back() {
-        let mut running = Config::default();
-        let mut new = running.clone();
-        new.admins.push("me@x".into());
-        assert_eq!(
-            told(&running, &new, &[]),
-            "admins, conflict, limits and login are as in the configuration"
-        );
-        new.log.level = "debug".into();
-        new.host.clear();
-        assert!(told(&running, &new, &[]).ends_with("\nchanges of host, log wait for a restart"));
-        take_over(&mut running, new.clone());
-        assert_eq!(running.admins, ["me@x"]);
-        assert!(told(&running, &new, &[]).ends_with("wait for a restart"));
-    }
 }

@@ -229,7 +229,6 @@ async fn the_schema_of_the_store_itself() {
             "CREATE TABLE kv (",
             "CREATE TABLE log (",
             "CREATE INDEX log_by_account ON log (account, row);",
-            "CREATE TABLE log_account (",
             "CREATE TABLE store_counter (name TEXT NOT NULL PRIMARY KEY, reserved BIGINT NOT NULL);",
             "CREATE TABLE store_schema (owner TEXT NOT NULL PRIMARY KEY, step BIGINT NOT NULL);",
         ]

@@ -141,6 +141,14 @@ fn put(sql: &mut dyn WriteSql, account: i64, (at_ms, said): &(i64, Said)) -> Res
     kv::set(sql, &KIND, account, NAME, value.as_bytes())
 }
 
+/// Notes that an account was connected at a time, unless something newer is known. What it said the last time stays.
+pub(super) fn was_here(sql: &mut dyn WriteSql, account: i64, at_ms: i64) -> Result<(), StoreError> {
+    match get(sql, account)? {
+        Some(newer) if newer.at_ms >= at_ms => Ok(()),
+        _ => put(sql, account, &(at_ms, Said::NothingNew)),
+    }
+}
+
 /// The time on the first line, then the words.
 fn read(value: &[u8]) -> Option<Parting> {
     let (at_ms, said) = std::str::from_utf8(value).ok()?.split_once('\n')?;
@@ -168,6 +176,11 @@ mod tests {
             assert_eq!(get(sql, 1)?.unwrap().said, "ä".repeat(STATUS_BYTES_MAX / 2));
             put(sql, 1, &(9, words("")))?;
             assert_eq!(get(sql, 1)?, Some(Parting { at_ms: 9, said: String::new() }));
+            put(sql, 1, &(10, words("back soon")))?;
+            was_here(sql, 1, 9)?;
+            assert_eq!(get(sql, 1)?.unwrap().at_ms, 10, "a parting after the round began");
+            was_here(sql, 1, 11)?;
+            assert_eq!(get(sql, 1)?, Some(Parting { at_ms: 11, said: "back soon".to_owned() }));
             Ok(())
         };
         store.write(story).await.unwrap();

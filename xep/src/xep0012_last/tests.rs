@@ -90,3 +90,20 @@ async fn a_resource_is_asked_only_by_whom_it_shows_itself_to() {
     romeo.send(&ask(&to)).await;
     assert!(juliet.receive().contains("<query xmlns='jabber:iq:last'/>"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_killed_server_is_not_forgotten() {
+    let scene = Scene::new("").await;
+    let juliet = scene.login("juliet").await;
+    juliet.available().await;
+    scene.clock.set(900_000);
+    // nobody leaves: the server is killed some time after its round
+    tokio::time::sleep(std::time::Duration::from_secs(16 * 60)).await;
+    scene.settle().await;
+    let scene = scene.restarted().await;
+    let romeo = scene.login("romeo").await;
+    scene.subscribe("romeo", "juliet").await;
+    scene.clock.set(1_900_000);
+    romeo.send(&ask(JULIET)).await;
+    assert!(romeo.receive().contains("<query xmlns='jabber:iq:last' seconds='1000'/>"));
+}

@@ -133,9 +133,21 @@ async fn answers_are_made_anew_after_a_reload() {
     let ask = query("info", "to='verona.example'", "");
     romeo.send(&ask).await;
     assert!(romeo.receive().contains("<limit xmlns='urn:test'>2000</limit>"));
-    let mut settings = scene.server.settings().as_ref().clone();
-    settings.limits.roster_items_max = 7;
-    scene.server.set_settings(settings);
+    scene.reload("", |limits| limits.roster_items_max = 7);
     romeo.send(&ask).await;
     assert!(romeo.receive().contains("<limit xmlns='urn:test'>7</limit>"));
+}
+
+#[tokio::test]
+async fn contact_addresses_change_without_a_restart() {
+    let scene = Scene::new("").await;
+    let romeo = scene.login("romeo").await;
+    let ask = query("info", "to='verona.example'", "");
+    romeo.send(&ask).await;
+    assert!(!romeo.receive().contains("abuse-addresses"));
+    scene.reload("[disco.contact]\nabuse = ['mailto:abuse@verona.example']", |_| ());
+    romeo.send(&ask).await;
+    assert!(romeo.receive().contains("<value>mailto:abuse@verona.example</value>"));
+    let bad = toml::from_str("[disco.contact]\nabuse = ['nobody']").unwrap();
+    assert!(scene.server.plan().read_settings(&bad).unwrap_err().to_string().contains("is no URI"));
 }

@@ -27,7 +27,8 @@ fn field(server: &Server, arg: &Arg) -> Field {
     let mut field = Field::new(kind(arg.kind), arg.name).label(arg.help);
     field.required = arg.required;
     if arg.kind == ArgKind::Host {
-        let mut domains: Vec<&str> = server.hosts().all().map(|host| host.domain.domain()).collect();
+        let hosts = server.hosts();
+        let mut domains: Vec<&str> = hosts.all().map(|host| host.domain.domain()).collect();
         domains.sort_unstable();
         field = domains.into_iter().fold(field, |field, domain| field.option(None, domain));
     }

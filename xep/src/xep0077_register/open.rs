@@ -8,21 +8,22 @@ use hearth_core::stream::register::PreAuthCall;
 use hearth_wire::{ErrorType, Payload, StanzaCondition, StanzaError, XmlWriter};
 
 use super::request::{self, Fields, Request};
-use super::{NS, Office, names, refusal};
+use super::{Config, NS, Office, names, refusal};
 use crate::vocab::data_form::{DataForm, Field, FieldKind, FormKind};
 
 /// Answers a stranger.
 pub(super) async fn answer(office: Arc<Office>, call: PreAuthCall) -> IqResult {
-    if !office.config.open {
+    let config = office.config.now();
+    if !config.open {
         // §3.1
         return Err(StanzaError::new(StanzaCondition::ServiceUnavailable));
     }
     match call.verb {
-        Verb::Get => Ok(Reply::Result(form(&office.config.instructions))),
+        Verb::Get => Ok(Reply::Result(form(&config.instructions))),
         Verb::Set => match request::read(&call.element()?)? {
             // §3.2: who is nobody has nothing to remove
             Request::Remove => Err(StanzaError::new(StanzaCondition::UnexpectedRequest)),
-            Request::Set(fields) => make(&office, &call, fields).await,
+            Request::Set(fields) => make(&office, &config, &call, fields).await,
         },
     }
 }
@@ -43,14 +44,14 @@ fn form(instructions: &str) -> Payload {
     writer.into_payload()
 }
 
-async fn make(office: &Office, call: &PreAuthCall, fields: Fields) -> IqResult {
+async fn make(office: &Office, config: &Config, call: &PreAuthCall, fields: Fields) -> IqResult {
     let missing = || StanzaError::new(StanzaCondition::NotAcceptable).with_text("give username and password");
     let given = |field: Option<String>| field.filter(|text| !text.is_empty()).ok_or_else(missing);
     let (name, password) = (given(fields.username)?, given(fields.password)?);
-    let jid = names::new_account(&name, &call.host.domain, &office.config, &call.server.settings().admins)?;
-    let unlimited = office.config.loopback_unlimited && call.peer.to_canonical().is_loopback();
+    let jid = names::new_account(&name, &call.host.domain, config, &call.server.settings().admins)?;
+    let unlimited = config.loopback_unlimited && call.peer.to_canonical().is_loopback();
     // names that are taken count too: so nobody can find out all of them
-    if !unlimited && !office.rate.admit(call.peer, call.server.now_ms()) {
+    if !unlimited && !office.rate.admit(config, call.peer, call.server.now_ms()) {
         office.refused.up();
         let error = StanzaError::new(StanzaCondition::ResourceConstraint).with_type(ErrorType::Wait);
         return Err(error.with_text("too many accounts are being made; try again in an hour"));

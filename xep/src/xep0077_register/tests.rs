@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use hearth_core::iq::Verb;
+use hearth_core::stream::feature::FeatureContext;
 use hearth_core::stream::register::{self, PreAuthCall};
 use hearth_wire::{BareJid, framer};
 
@@ -90,11 +91,15 @@ async fn closed_registration_is_no_service() {
     {
         assert!(stranger(&scene, "192.0.2.1", &iq).await.contains("service-unavailable"));
     }
-    let offered = |config| {
-        let plan = Scene::plan(config).unwrap();
-        plan.stream_features().any(|feature| feature.name == "register")
-    };
-    assert!(!offered("") && offered(OPEN));
+    assert!(!is_offered(&scene) && is_offered(&Scene::new(OPEN).await));
+}
+
+/// Whether the stream features tell of registration.
+fn is_offered(scene: &Scene) -> bool {
+    let (server, host) = (&*scene.server, &*scene.host());
+    let context = FeatureContext { server, host, secured: true, offer: None };
+    let feature = server.plan().stream_features().find(|feature| feature.name == "register").unwrap();
+    feature.offer(&context).is_some()
 }
 
 #[tokio::test]
@@ -182,4 +187,16 @@ async fn a_guest_and_a_user_of_another_host_have_nothing_to_change_here() {
         client.send(&change).await;
         assert!(client.receive().contains("unexpected-request"));
     }
+}
+
+#[tokio::test]
+async fn registration_opens_and_closes_without_a_restart() {
+    let scene = Scene::new("").await;
+    let get = "<iq type='get' id='r0'><query xmlns='jabber:iq:register'/></iq>";
+    assert!(stranger(&scene, "192.0.2.1", get).await.contains("<service-unavailable "));
+    scene.reload(OPEN, |_| ());
+    assert!(is_offered(&scene) && stranger(&scene, "192.0.2.1", get).await.contains("<required/>"));
+    scene.reload("", |_| ());
+    assert!(!is_offered(&scene));
+    assert!(stranger(&scene, "192.0.2.1", get).await.contains("<service-unavailable "));
 }

@@ -11,7 +11,7 @@ use std::task::Poll;
 
 use hearth_core::bind::{self, BindRequest};
 use hearth_core::clock::ManualClock;
-use hearth_core::host::{HostConfig, Hosts};
+use hearth_core::host::{Host, HostConfig, Hosts};
 use hearth_core::module::{Module, Registrar, SetupError};
 use hearth_core::outbox::{End, Item};
 use hearth_core::plan::Plan;
@@ -105,9 +105,24 @@ impl Client {
         identity: Identity,
         resource: &str,
     ) -> Result<Self, StanzaError> {
+        let host = server.hosts().first().clone();
+        Self::bind_with(server, host, identity, resource).await
+    }
+
+    /// A session of somebody who logged in to this host, however long ago.
+    pub async fn bind_at(server: &Arc<Server>, host: Arc<Host>, name: &str, resource: &str) -> Self {
+        Self::bind_with(server, host, Identity::Account(bare(name)), resource).await.unwrap()
+    }
+
+    async fn bind_with(
+        server: &Arc<Server>,
+        host: Arc<Host>,
+        identity: Identity,
+        resource: &str,
+    ) -> Result<Self, StanzaError> {
         let peer = "127.0.0.1:5000".parse().unwrap();
         let connected = Connected { peer, tls: None, mechanism: "PLAIN", since_ms: 0 };
-        let (host, resource) = (server.hosts().first().clone(), Some(resource.to_owned()));
+        let resource = Some(resource.to_owned());
         let request = BindRequest { identity, proved: None, host, resource, connected, lang: None };
         let session = bind::bind(server, request).await?;
         Ok(Self { server: server.clone(), session, buffer: VecDeque::new(), end: None })
