@@ -59,7 +59,15 @@ pub(crate) fn deliver(
     sender: Option<&Arc<Session>>,
     permit: Option<Permit>,
 ) -> Delivery {
-    account.with(|state| deliver_to(server, account, state, stanza, sender, permit))
+    account.with(|state| {
+        let delivery = deliver_to(server, account, state, stanza, sender, permit);
+        if let Some(sender) = sender
+            && state.resources.iter().any(|resource| resource.session.outbox.is_crowded())
+        {
+            sender.yield_soon();
+        }
+        delivery
+    })
 }
 
 /// The same, under the account's lock.

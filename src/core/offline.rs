@@ -104,7 +104,7 @@ fn flush(server: &Server, drain: &mut Drain, row: i64, session: &Session) -> boo
 
 async fn run(server: &Arc<Server>, session: &Arc<Session>, drain: DrainId) {
     let Some(account) = session.account.id else { return };
-    let mut after = 0;
+    let (mut after, began_ms) = (0, server.now_ms());
     loop {
         // rows up to this one are in the store: what is read now shows them
         let newest = session.account.with(|state| state.log.newest);
@@ -119,7 +119,7 @@ async fn run(server: &Arc<Server>, session: &Arc<Session>, drain: DrainId) {
                 return;
             }
         };
-        let Ok(handed) = hand(server, session, drain, &page.rows).await else { return };
+        let Ok(handed) = hand(server, session, drain, began_ms, &page.rows).await else { return };
         after = handed.reached.unwrap_or(after);
         if page.complete || handed.ahead {
             after = after.max(newest);
@@ -152,12 +152,13 @@ async fn hand(
     server: &Arc<Server>,
     session: &Arc<Session>,
     drain: DrainId,
+    began_ms: i64,
     page: &[log::Stored],
 ) -> Result<Handed, Ended> {
     let keeper = Jid::from(&session.host.domain);
     let (mut handed, mut bytes) = (Handed::default(), 0);
     for stored in page {
-        let item = item(server, &keeper, stored);
+        let item = item(server, &keeper, stored, began_ms);
         let weight = item.as_ref().map_or(0, |item| item.stanza.weight_bytes());
         match give(server, session, drain, stored.row, item) {
             Given::Taken => (bytes, handed.last) = (bytes + weight, Some(stored.row)),
@@ -192,16 +193,17 @@ enum Given {
     Refused,
 }
 
-/// A stored message as it goes to a client.
-fn item(server: &Server, keeper: &Jid, stored: &log::Stored) -> Option<Item> {
+/// A stored message as it goes to a client, with a stamp if it was kept from before the drain began.
+fn item(server: &Server, keeper: &Jid, stored: &log::Stored, began_ms: i64) -> Option<Item> {
     let text = std::str::from_utf8(&stored.stanza).unwrap_or_default();
     let Some(stanza) = framer::read_stanza(text) else {
         tracing::error!(row = stored.row, "a stored message is damaged and was passed over");
         return None;
     };
-    let payload = match stored.flags & LATE {
-        0 => Arc::clone(&stanza.payload),
-        _ => stamped(server.plan(), keeper, stored.time_ms, &stanza.payload),
+    let is_late = stored.flags & LATE != 0 || stored.time_ms < began_ms;
+    let payload = match is_late {
+        true => stamped(server.plan(), keeper, stored.time_ms, &stanza.payload),
+        false => Arc::clone(&stanza.payload),
     };
     Some(Item { row: stored.row, ..Item::new(Arc::new(Stanza { payload, ..stanza })) })
 }

@@ -55,6 +55,9 @@ impl Item {
 #[derive(Debug, Default)]
 pub struct Copies(AtomicU32);
 
+/// With more than this in a queue its senders yield.
+const CROWDED_BYTES: usize = SESSION_QUEUE_BYTES_MAX / 4;
+
 /// Set once one was written; the lower bits count those that are neither written nor lost.
 const WRITTEN: u32 = 1 << 31;
 
@@ -113,6 +116,8 @@ pub struct Outbox {
     ending: AtomicBool,
     /// Whether everything that was not written has found another way.
     settled: AtomicBool,
+    /// Whether more than half of what may wait does.
+    crowded: AtomicBool,
     /// The connection's task: it looks at everything again whenever it is woken.
     task: AtomicWaker,
 }
@@ -135,6 +140,9 @@ impl Outbox {
         }
         queue.bytes += weight;
         queue.items.push_back(item);
+        if queue.bytes > CROWDED_BYTES {
+            self.crowded.store(true, Ordering::Relaxed);
+        }
         let was_empty = queue.items.len() == 1;
         drop(queue);
         if was_empty {
@@ -214,6 +222,9 @@ impl Outbox {
     /// spoken and nothing is left before it.
     pub fn take(&self, bytes_max: usize) -> (VecDeque<Item>, Option<End>) {
         let mut queue = self.queue.lock();
+        if queue.bytes.saturating_sub(bytes_max) <= CROWDED_BYTES {
+            self.crowded.store(false, Ordering::Relaxed);
+        }
         if queue.bytes <= bytes_max {
             queue.bytes = 0;
             return (std::mem::take(&mut queue.items), queue.end.clone());
@@ -234,6 +245,11 @@ impl Outbox {
     pub fn load(&self) -> (usize, usize) {
         let queue = self.queue.lock();
         (queue.items.len() + queue.late.len(), queue.bytes + queue.late_bytes)
+    }
+
+    /// Whether so much waits that those who send more should let the session's connection have its turn first.
+    pub fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::Relaxed)
     }
 
     /// Whether the session was told to end, or has ended.

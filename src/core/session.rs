@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use hearth_wire::{Jid, Stanza};
 use parking_lot::Mutex;
@@ -46,6 +46,8 @@ pub struct Session {
     pub lang: Option<Box<str>>,
     /// Milliseconds since 1970 of the last stanza from the client.
     active_ms: AtomicI64,
+    /// It fills queues faster than they are written.
+    yields: AtomicBool,
     slots: Mutex<Slots>,
     /// Told when a row of the log has left the write buffer; made when somebody wants to know.
     flushed: Mutex<Option<watch::Sender<i64>>>,
@@ -62,8 +64,9 @@ impl Session {
         lang: Option<Box<str>>,
     ) -> Self {
         let active_ms = AtomicI64::new(connected.since_ms);
-        let (outbox, slots, flushed) = (Outbox::default(), Mutex::default(), Mutex::default());
-        Self { id, jid, account, host, connected, outbox, lang, active_ms, slots, flushed }
+        let (outbox, yields) = (Outbox::default(), AtomicBool::default());
+        let (slots, flushed) = (Mutex::default(), Mutex::default());
+        Self { id, jid, account, host, connected, outbox, lang, active_ms, yields, slots, flushed }
     }
 
     /// Queues a stanza of the server's own for this session alone: see [`Self::give`].
@@ -91,6 +94,16 @@ impl Session {
     /// Notes that the client sent a stanza.
     pub fn touch(&self, unix_ms: i64) {
         self.active_ms.store(unix_ms, Ordering::Relaxed);
+    }
+
+    /// What this session sends fills a queue: others should have their turn before the next stanza.
+    pub(crate) fn yield_soon(&self) {
+        self.yields.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether its connection should let others have their turn now.
+    pub fn take_yield(&self) -> bool {
+        self.yields.load(Ordering::Relaxed) && self.yields.swap(false, Ordering::Relaxed)
     }
 
     /// When the client sent its last stanza, in milliseconds since 1970.

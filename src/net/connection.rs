@@ -119,6 +119,8 @@ pub struct Connection {
     /// The framer keeps input that was not looked at yet.
     has_unread: bool,
     behind: VecDeque<Behind>,
+    /// What it sends fills queues: others have their turn before the next stanza.
+    yields: bool,
     /// A request that the server answers, until what was sent before it is stored.
     held: Option<(Stanza, Option<Flaw>)>,
     place: Option<Place>,
@@ -165,6 +167,7 @@ impl Connection {
             has_left: false,
             has_unread: false,
             behind: VecDeque::new(),
+            yields: false,
             held: None,
             place: Some(place),
             attempt: None,
@@ -213,6 +216,7 @@ impl Connection {
             }
         }
         self.settle();
+        self.yields = false;
         let mut reads = 0;
         loop {
             self.poll_waiting(cx);
@@ -229,6 +233,9 @@ impl Connection {
                 cx.waker().wake_by_ref();
                 break;
             }
+        }
+        if self.yields {
+            cx.waker().wake_by_ref();
         }
         self.poll_timer(cx);
         if self.is_over() { Poll::Ready(()) } else { Poll::Pending }
@@ -281,6 +288,7 @@ impl Connection {
         let answered = self.session.is_some() || self.outgoing.len() <= UNREAD_ANSWERS_BYTES_MAX;
         self.waiting.is_none()
             && self.held.is_none()
+            && !self.yields
             && self.behind.len() < SESSION_COMMITS_MAX
             && self.end == Ending::No
             && answered
@@ -384,6 +392,7 @@ impl Connection {
         }
         let span = tracing::debug_span!("stanza", kind = stanza.kind.name(), id = stanza.id.as_deref());
         let flow = span.in_scope(|| self.shared.server.accept(session, stanza, flaw));
+        self.yields |= session.take_yield();
         match flow {
             Flow::Done => {}
             Flow::Behind(behind) => self.behind.push_back(behind),

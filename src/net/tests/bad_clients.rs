@@ -492,3 +492,24 @@ async fn each_connection_is_counted_once_when_it_ends() {
     let all: u64 = Ended::ALL.iter().map(|why| metrics.ended(*why)).sum();
     assert_eq!((all, metrics.connections_open()), (metrics.connections.value(), 0));
 }
+
+#[tokio::test]
+async fn many_who_write_at_once_do_not_cost_a_reader_its_session() {
+    const SENDERS: usize = 24;
+    const MESSAGES: usize = 10;
+    let scene = Scene::plain().await;
+    let (mut reader, jid) = scene.guest().await;
+    let message = format!("<message to='{jid}' type='chat'><body>{}</body></message>", "x".repeat(20_000));
+    let mut senders = Vec::new();
+    for _ in 0..SENDERS {
+        senders.push(scene.guest().await.0);
+    }
+    for sender in &mut senders {
+        // as much as fits into the buffers of the system: all of it is there when the server comes to read
+        sender.send(&message.repeat(MESSAGES)).await;
+    }
+    for _ in 0..SENDERS * MESSAGES {
+        reader.until("</message>").await;
+    }
+    assert_eq!(scene.server.metrics().slow_readers.value(), 0);
+}
