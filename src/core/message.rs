@@ -127,12 +127,12 @@ fn in_stages(
     stanza: &Arc<Stanza>,
 ) -> Result<Arc<Stanza>, Verdict> {
     let plan = server.plan();
-    let Some(host) = server.host(account.jid.domain()) else { return Ok(Arc::clone(stanza)) };
     let mut changed = None;
     for stage in [Stage::InGuard, Stage::InAmend] {
         if !plan.has_hooks(stage, changed.as_ref().unwrap_or(stanza)) {
             continue;
         }
+        let Some(host) = server.host(account.jid.domain()) else { break };
         let stanza = changed.get_or_insert_with(|| Stanza::clone(stanza));
         let host = &*host;
         match plan.run(&mut Passage { stage, server, stanza, host, account: state, session: None }) {

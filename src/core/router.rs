@@ -73,8 +73,8 @@ impl Server {
             return ended;
         }
         let Some(to) = stanza.to.clone() else { return self.without_to(session, stanza) };
-        match self.host(to.domain()) {
-            Some(host) => self.local(session, &host, stanza, &to),
+        match self.hosts().get(to.domain()) {
+            Some(host) => self.local(session, host, stanza, &to),
             None => self.remote(session, stanza, &to),
         }
     }
