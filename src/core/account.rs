@@ -8,6 +8,7 @@ use hearth_wire::{BareJid, Jid, Stanza};
 use parking_lot::Mutex;
 
 use crate::drain::Drain;
+use crate::late::Late;
 use crate::metrics::Metrics;
 use crate::outbox::{Item, Rejected};
 use crate::owed::Owed;
@@ -104,6 +105,8 @@ pub struct AccountState {
     /// Sessions that ended while it is not yet known what they have written: messages wait for that, so that none comes
     /// before an older one that has to find another way.
     pub leaving: Vec<Arc<Session>>,
+    /// What waits for them.
+    pub late: Option<Box<Late>>,
     /// The log.
     pub log: LogState,
     /// When the last available resource went away, in milliseconds since 1970; 0: not in the life of this process.
@@ -146,11 +149,21 @@ impl AccountState {
         self.resources.iter().filter(|resource| resource.is_available())
     }
 
-    /// A session of which it is not known yet what it has written and will not write any more.
-    pub(crate) fn unsettled(&self) -> Option<&Arc<Session>> {
-        let ending = |session: &&Arc<Session>| session.outbox.is_ending();
-        let bound = || self.resources.iter().map(|resource| &resource.session).find(ending);
-        self.leaving.first().or_else(bound)
+    /// Whether memory knows something of the account that the store does not.
+    pub(crate) fn is_needed(&self) -> bool {
+        let log = &self.log;
+        !self.resources.is_empty() || self.is_unsettled() || !log.waiting.is_empty() || log.owed.has_written()
+    }
+
+    /// Whether it is not known yet what some session has written that will not write any more, or whether what it did not
+    /// write is still on its way elsewhere.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.late.is_some() || self.awaits_end()
+    }
+
+    /// Whether some session has ended, or was told to, and has not yet said what it wrote.
+    pub(crate) fn awaits_end(&self) -> bool {
+        !self.leaving.is_empty() || self.resources.iter().any(|resource| resource.session.outbox.is_ending())
     }
 
     /// Puts a stanza into the queues of some resources, for one that is being given the log behind what waits there.

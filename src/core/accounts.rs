@@ -16,13 +16,22 @@ use crate::metrics::Counter;
 
 const SHARDS: usize = 64;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shard {
     loaded: HashMap<BareJid, Arc<Account>>,
+    /// With so many it is time to let some go.
+    full_at: usize,
     /// Names that are not accounts.
     unknown: HashSet<BareJid>,
     /// Grows when an account is made, removed or changed behind its back: a load that began before must look again.
     generation: u64,
+}
+
+impl Default for Shard {
+    fn default() -> Self {
+        let (loaded, unknown) = (HashMap::new(), HashSet::new());
+        Self { loaded, full_at: IDLE_ACCOUNTS_MAX / SHARDS, unknown, generation: 0 }
+    }
 }
 
 /// All accounts in memory.
@@ -203,13 +212,13 @@ impl Shard {
 
     /// When the shard is full, lets go of accounts that nobody holds and that have no session.
     fn let_go(&mut self) {
-        if self.loaded.len() < IDLE_ACCOUNTS_MAX / SHARDS {
+        if self.loaded.len() < self.full_at {
             return;
         }
         // nobody can take a new share while the shard is locked: a count of one is ours
-        self.loaded.retain(|_, account| {
-            Arc::strong_count(account) > 1
-                || account.with(|state| !state.resources.is_empty() || !state.log.waiting.is_empty())
-        });
+        self.loaded
+            .retain(|_, account| Arc::strong_count(account) > 1 || account.with(|state| state.is_needed()));
+        // whoever is needed now will be for a while: do not look at all of them again for each newcomer
+        self.full_at = (self.loaded.len() + self.loaded.len() / 4).max(IDLE_ACCOUNTS_MAX / SHARDS);
     }
 }

@@ -12,10 +12,11 @@ use crate::ended::Ended;
 use crate::error::Internal;
 use crate::event::Event;
 use crate::host::Host;
+use crate::late::Late;
 use crate::message;
 use crate::offline;
 use crate::outbox::{End, Item};
-use crate::presence;
+use crate::presence::{self, Farewell};
 use crate::random;
 use crate::sasl::{Identity, KeysMark};
 use crate::server::{Conflict, Server, host_gone};
@@ -73,6 +74,8 @@ pub async fn bind(server: &Arc<Server>, request: BindRequest) -> Result<Arc<Sess
                 request.connected,
                 request.lang,
             ));
+            // under the same lock: nobody else may find the old one, and nobody both
+            let replaced = replaced.and_then(|old| Departure::begin(server, state, &old));
             state.resources.push(Resource::new(Arc::clone(&session)));
             Ok((session, replaced))
         })
@@ -84,9 +87,10 @@ pub async fn bind(server: &Arc<Server>, request: BindRequest) -> Result<Arc<Sess
         }
     })?;
     if let Some(old) = replaced {
-        leave(server, &old);
         let text = Some("another client took this resource".to_owned());
-        old.outbox.end(End { condition: Some(StreamCondition::Conflict), text, why: Ended::Replaced });
+        let condition = Some(StreamCondition::Conflict);
+        old.session.outbox.end(End { condition, text, why: Ended::Replaced });
+        old.tell(server);
     }
     if server.host(session.host.domain.as_str()).is_none() {
         // taken out of the configuration meanwhile: whoever ended the sessions of that host may have missed this one
@@ -154,21 +158,35 @@ pub fn end(server: &Arc<Server>, session: &Arc<Session>, unwritten: VecDeque<Ite
 /// A session takes nothing new: its contacts hear that it is unavailable. [`settle`] must follow as soon as it is known
 /// what it has written: until then messages for its account wait. Leaving again does nothing.
 pub fn leave(server: &Arc<Server>, session: &Arc<Session>) {
-    let presence = presence::gone(session);
-    let farewell = session.account.with(|state| {
+    let departure = session.account.with(|state| Departure::begin(server, state, session));
+    if let Some(departure) = departure {
+        departure.tell(server);
+    }
+}
+
+/// A session that is no longer bound, of which nobody has been told yet.
+struct Departure {
+    session: Arc<Session>,
+    presence: Arc<Stanza>,
+    farewell: Farewell,
+}
+
+impl Departure {
+    /// Takes a session out, under its account's lock; `None`: it is not bound.
+    fn begin(server: &Server, state: &mut AccountState, session: &Arc<Session>) -> Option<Self> {
         state.resource_of(session.id)?;
+        let presence = presence::gone(session);
         let farewell = presence::leave(server, state, session, &presence);
         state.resources.retain(|resource| resource.session.id != session.id);
         state.leaving.push(Arc::clone(session));
-        Some(farewell)
-    });
-    let Some(farewell) = farewell else { return };
-    farewell.say(server, session, &presence);
-    if session.account.id.is_none() {
-        server.accounts().forget(session.account.jid.as_str());
+        Some(Self { session: Arc::clone(session), presence, farewell })
     }
-    server.session_ended();
-    server.tell(&Event::SessionEnded(session));
+
+    fn tell(self, server: &Arc<Server>) {
+        self.farewell.say(server, &self.session, &self.presence);
+        server.session_ended();
+        server.tell(&Event::SessionEnded(&self.session));
+    }
 }
 
 /// What a session that left was given but did not write (`unwritten`, then its queue) finds another way. Settling it again
@@ -178,82 +196,85 @@ pub fn settle(server: &Arc<Server>, session: &Arc<Session>, mut unwritten: VecDe
     let settled = session.account.with(|state| {
         unwritten.extend(session.outbox.seal()?);
         offline::hand_back(state, session, &mut unwritten);
-        Some(reroute(server, state, session, unwritten, None))
-    });
-    if let Some(rerouted) = settled {
-        session.end_flushed();
-        if !rerouted.conclude(server, session) {
-            let (task, server, session) = (server.runtime().clone(), Arc::clone(server), Arc::clone(session));
-            task.spawn(async move { reroute_when_room(&server, &session).await });
+        state.leaving.retain(|leaving| leaving.id != session.id);
+        if !unwritten.is_empty() {
+            state.late.get_or_insert_default().give_back(unwritten);
         }
+        Some(reroute(server, &session.account, state, None))
+    });
+    let Some(rerouted) = settled else { return };
+    session.end_flushed();
+    offline::forget_soon(server, &session.account);
+    if session.account.id.is_none() {
+        server.accounts().forget(session.account.jid.as_str());
+    }
+    if rerouted.conclude(server) {
+        session.outbox.settle();
+    } else {
+        let (task, server, session) = (server.runtime().clone(), Arc::clone(server), Arc::clone(session));
+        task.spawn(async move { reroute_when_room(&server, &session).await });
     }
 }
 
 /// What came of looking for another way.
+#[derive(Default)]
 struct Rerouted {
     refused: Vec<(Arc<Stanza>, StanzaError)>,
     drain: Option<(Arc<Session>, DrainId)>,
-    is_settled: bool,
+    needs_room: bool,
 }
 
-/// Under the account's lock: as much as the store has room for.
+/// Under the account's lock: as much as the store has room for, once it is known of all sessions what they wrote.
 fn reroute(
     server: &Arc<Server>,
+    account: &Arc<Account>,
     state: &mut AccountState,
-    session: &Arc<Session>,
-    mut items: VecDeque<Item>,
     permit: Option<Permit>,
 ) -> Rerouted {
-    state.leaving.retain(|leaving| leaving.id != session.id);
-    items.extend(session.outbox.take_late());
-    let refused = message::reroute(server, &session.account, state, &mut items, permit);
-    let is_settled = items.is_empty();
-    if !is_settled {
-        session.outbox.put_back_late(items);
-        state.leaving.insert(0, Arc::clone(session));
+    if state.awaits_end() {
+        return Rerouted::default();
     }
-    Rerouted { refused, drain: offline::begin_any(state), is_settled }
+    let mut items = state.late.take().map(|late| late.into_items()).unwrap_or_default();
+    // rows that were given back come first: what follows is kept or held behind them
+    let drain = offline::begin_any(state);
+    let refused = message::reroute(server, account, state, &mut items, permit);
+    let needs_room = !items.is_empty();
+    if needs_room {
+        state.late = Some(Box::new(Late::rest(items)));
+    }
+    Rerouted { refused, drain, needs_room }
 }
 
 impl Rerouted {
-    /// Outside of the lock; true if nothing is left to do.
-    fn conclude(self, server: &Arc<Server>, session: &Session) -> bool {
+    /// Outside of the lock; false if there is more to do as soon as the store has room.
+    fn conclude(self, server: &Arc<Server>) -> bool {
         if let Some((taker, drain)) = self.drain {
             offline::start(server, &taker, drain);
         }
         server.bounce_all(&self.refused);
-        if self.is_settled {
-            session.outbox.settle();
-        }
-        self.is_settled
+        !self.needs_room
     }
 }
 
 /// The store had no room for all of it: the rest follows as room comes.
 async fn reroute_when_room(server: &Arc<Server>, session: &Arc<Session>) {
+    let account = &session.account;
     loop {
         let permit = match server.store().reserve().await {
             Ok(permit) => permit,
             // a queue that is full is only slow
             Err(StoreError::Busy) => continue,
-            Err(error) => return give_up(session, &error),
+            Err(error) => {
+                // there is no store any more
+                let lost = account.with(|state| state.late.take()).map_or(0, |late| late.load().0);
+                tracing::error!(%error, jid = %session.jid, lost, "what a client did not read could not be kept");
+                break;
+            }
         };
-        let rerouted = session.account.with(|state| {
-            let items = session.outbox.take_late();
-            reroute(server, state, session, items, Some(permit))
-        });
-        if rerouted.conclude(server, session) {
-            return;
+        let rerouted = account.with(|state| reroute(server, account, state, Some(permit)));
+        if rerouted.conclude(server) {
+            break;
         }
     }
-}
-
-/// There is no store any more.
-fn give_up(session: &Session, error: &StoreError) {
-    let lost = session.account.with(|state| {
-        state.leaving.retain(|leaving| leaving.id != session.id);
-        session.outbox.take_late().len()
-    });
-    tracing::error!(%error, jid = %session.jid, lost, "what a client did not read could not be kept");
     session.outbox.settle();
 }

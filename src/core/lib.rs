@@ -21,6 +21,7 @@ pub mod host;
 pub mod im;
 pub mod iq;
 pub mod key_tally;
+pub mod late;
 pub mod limits;
 pub mod live;
 mod message;

@@ -147,7 +147,7 @@ fn in_stages(
 /// Delivers at once if that is the stanza's turn; otherwise says what is to be done with it.
 fn judge(server: &Server, account: &Account, state: &mut AccountState, stanza: &Arc<Stanza>) -> Verdict {
     let choice = choice(state, stanza);
-    if let Some(verdict) = hold(state, stanza, choice) {
+    if let Some(verdict) = hold(server, state, stanza, choice) {
         return verdict;
     }
     let queued = !state.log.waiting.is_empty() || state.log.drain.is_some();
@@ -176,22 +176,35 @@ fn judge(server: &Server, account: &Account, state: &mut AccountState, stanza: &
 }
 
 /// A message must not come before older ones that a session got and may not have written. As long as that is not known,
-/// it waits with that session's.
-fn hold(state: &AccountState, stanza: &Arc<Stanza>, choice: Choice) -> Option<Verdict> {
+/// it waits.
+fn hold(server: &Server, state: &mut AccountState, stanza: &Arc<Stanza>, choice: Choice) -> Option<Verdict> {
     if !matches!(stanza.kind, Kind::Message(_)) {
         return None;
     }
-    let session = match choice {
-        Choice::NonNegative | Choice::Unclaimed => state.unsettled()?,
+    let waits = match choice {
+        Choice::NonNegative | Choice::Unclaimed => state.is_unsettled(),
+        // one of that name may have been replaced, or has just been told to end
         Choice::Addressed => {
-            let name = stanza.to.as_ref().and_then(Jid::resource)?;
-            let resource = state.resource(name)?;
-            Some(&resource.session).filter(|session| session.outbox.is_ending())?
+            let name = stanza.to.as_ref().and_then(Jid::resource);
+            let is_named = |session: &Session| name == Some(session.resource());
+            let is_ending = |session: &Session| is_named(session) && session.outbox.is_ending();
+            state.late.is_some()
+                || state.leaving.iter().any(|session| is_named(session))
+                || state.resources.iter().any(|resource| is_ending(&resource.session))
         }
-        _ => return None,
+        _ => false,
     };
-    let held = session.outbox.push_late(Item::new(Arc::clone(stanza)));
-    Some(held.map_or_else(|_| Verdict::Refuse(busy()), |()| Verdict::Held))
+    if !waits {
+        return None;
+    }
+    let held = state.late.get_or_insert_default().push(Item::new(Arc::clone(stanza)));
+    Some(match held {
+        Ok(()) => Verdict::Held,
+        Err(_) => {
+            count_unanswered(server, stanza.kind);
+            Verdict::Refuse(busy())
+        }
+    })
 }
 
 /// Whether the resource that `to` names is the one that is being given what waited.

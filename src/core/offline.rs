@@ -6,8 +6,9 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
-use hearth_store::log;
+use hearth_store::{StoreError, log};
 use hearth_wire::{Jid, Payload, Stanza, XmlWriter, framer};
 use time::OffsetDateTime;
 use time::format_description::FormatItem;
@@ -28,6 +29,9 @@ const STAMP: &[FormatItem<'_>] =
 
 /// What a drain has in a session's queue at a time: the rest is for what comes live.
 const DRAIN_BYTES_MAX: usize = SESSION_QUEUE_BYTES_MAX / 4;
+
+/// How long a store that cannot be read is left alone.
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// The flag of a row whose message found nobody; one that only had to wait behind others is not late.
 pub(crate) const LATE: i64 = 1;
@@ -55,7 +59,7 @@ pub fn stamp(unix_ms: i64) -> String {
 #[must_use]
 pub(crate) fn begin(state: &mut AccountState, session: &Session) -> Option<DrainId> {
     let takes = state.resource_of(session.id).is_some_and(|resource| resource.takes_messages());
-    if !takes || !state.log.has_offline || state.log.drain.is_some() || state.unsettled().is_some() {
+    if !takes || !state.log.has_offline || state.log.drain.is_some() || state.is_unsettled() {
         return None;
     }
     state.log.drains = state.log.drains.wrapping_add(1);
@@ -112,11 +116,12 @@ async fn run(server: &Arc<Server>, session: &Arc<Session>, drain: DrainId) {
             server.store().read(move |sql| log::offline_page(sql, account, after, OFFLINE_PAGE_ROWS)).await;
         let page = match page {
             Ok(page) => page,
+            // many read at once: it is only slow
+            Err(StoreError::Busy) => continue,
             Err(error) => {
-                // what waits stays; the next session of the account will be given it
                 tracing::error!(error = %Internal::from(error), "offline messages could not be read");
                 give_up(server, session, drain);
-                return;
+                return try_again_later(server, session).await;
             }
         };
         let Ok(handed) = hand(server, session, drain, began_ms, &page.rows).await else { return };
@@ -261,6 +266,14 @@ fn finish(server: &Arc<Server>, session: &Arc<Session>, id: DrainId, after: i64)
     again
 }
 
+/// What waits stays; whoever is there then is given it.
+async fn try_again_later(server: &Arc<Server>, session: &Arc<Session>) {
+    tokio::time::sleep(READ_AGAIN_AFTER).await;
+    if let Some((taker, drain)) = session.account.with(begin_any) {
+        start(server, &taker, drain);
+    }
+}
+
 /// The store cannot be read: the account goes on without what waits in it.
 fn give_up(server: &Arc<Server>, session: &Arc<Session>, id: DrainId) {
     session.account.with(|state| {
@@ -293,7 +306,7 @@ pub fn delivered(server: &Arc<Server>, session: &Arc<Session>, rows: &[i64]) {
 }
 
 /// Sees to it that delivered rows are removed from the store.
-fn forget_soon(server: &Arc<Server>, owner: &Arc<Account>) {
+pub(crate) fn forget_soon(server: &Arc<Server>, owner: &Arc<Account>) {
     let Some(account) = owner.id else { return };
     let begin = owner.with(|state| {
         let wanted = state.log.owed.has_written() && !state.log.forgetting;

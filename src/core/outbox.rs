@@ -103,9 +103,6 @@ struct Queue {
     bytes: usize,
     end: Option<End>,
     sealed: bool,
-    /// What came too late to be sent, and finds another way once it is known what was written.
-    late: VecDeque<Item>,
-    late_bytes: usize,
 }
 
 /// The queue of one session.
@@ -178,36 +175,6 @@ impl Outbox {
         first
     }
 
-    /// Keeps what came too late to be sent until it is known what was written before.
-    ///
-    /// # Errors
-    /// [`Rejected::Full`] if that is too much already.
-    pub(crate) fn push_late(&self, item: Item) -> Result<(), Rejected> {
-        let mut queue = self.queue.lock();
-        let weight = item.stanza.weight_bytes();
-        if queue.late_bytes > 0 && queue.late_bytes + weight > SESSION_QUEUE_BYTES_MAX {
-            return Err(Rejected::Full);
-        }
-        queue.late_bytes += weight;
-        queue.late.push_back(item);
-        Ok(())
-    }
-
-    /// Takes out what came too late.
-    pub(crate) fn take_late(&self) -> VecDeque<Item> {
-        let mut queue = self.queue.lock();
-        queue.late_bytes = 0;
-        std::mem::take(&mut queue.late)
-    }
-
-    /// Puts back what did not find its way yet, before what came even later.
-    pub(crate) fn put_back_late(&self, mut items: VecDeque<Item>) {
-        let mut queue = self.queue.lock();
-        queue.late_bytes += items.iter().map(|item| item.stanza.weight_bytes()).sum::<usize>();
-        items.append(&mut queue.late);
-        queue.late = items;
-    }
-
     /// Wakes the connection for another reason than the queue.
     pub fn wake(&self) {
         self.task.wake();
@@ -244,7 +211,7 @@ impl Outbox {
     /// Stanzas that wait and their bytes; for those who ask what holds memory.
     pub fn load(&self) -> (usize, usize) {
         let queue = self.queue.lock();
-        (queue.items.len() + queue.late.len(), queue.bytes + queue.late_bytes)
+        (queue.items.len(), queue.bytes)
     }
 
     /// Whether so much waits that those who send more should let the session's connection have its turn first.
@@ -257,9 +224,9 @@ impl Outbox {
         self.ending.load(Ordering::Acquire)
     }
 
-    /// Why the session was told to end, if it was.
-    pub fn why_ending(&self) -> Option<Ended> {
-        self.queue.lock().end.as_ref().map(|end| end.why)
+    /// The word to end, if it was spoken, however much is still queued before it.
+    pub fn spoken_end(&self) -> Option<End> {
+        self.queue.lock().end.clone()
     }
 
     /// Takes nothing in any more, and gives back what was not taken out; `None`: it was sealed before. The word to end
@@ -315,26 +282,6 @@ mod tests {
         assert_eq!(outbox.seal().map(|items| items.len()), Some(1));
         assert_eq!(outbox.push(item(1)), Err(Rejected::Closed));
         assert!(outbox.seal().is_none(), "only once");
-    }
-
-    #[test]
-    fn what_comes_too_late_keeps_its_order_and_is_bounded() {
-        let outbox = Outbox::default();
-        let named = |id: &str| {
-            let mut stanza = Stanza::clone(&item(SESSION_QUEUE_BYTES_MAX / 4).stanza);
-            stanza.id = Some(id.into());
-            Item::new(Arc::new(stanza))
-        };
-        for id in ["a", "b", "c"] {
-            outbox.push_late(named(id)).unwrap();
-        }
-        assert_eq!(outbox.push_late(named("d")), Err(Rejected::Full));
-        let mut items = outbox.take_late();
-        outbox.push_late(named("d")).unwrap();
-        items.pop_front();
-        outbox.put_back_late(items);
-        let ids = outbox.take_late().into_iter().filter_map(|item| item.stanza.id.clone());
-        assert_eq!(ids.collect::<String>(), "bcd");
     }
 
     #[test]

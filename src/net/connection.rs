@@ -116,6 +116,8 @@ pub struct Connection {
     is_handshaking: bool,
     /// The session is over; what it has not written may still be on its way.
     has_left: bool,
+    /// The client does not read, and is not waited for.
+    is_stalled: bool,
     /// The framer keeps input that was not looked at yet.
     has_unread: bool,
     behind: VecDeque<Behind>,
@@ -165,6 +167,7 @@ impl Connection {
             waiting: None,
             is_handshaking: false,
             has_left: false,
+            is_stalled: false,
             has_unread: false,
             behind: VecDeque::new(),
             yields: false,
@@ -286,8 +289,11 @@ impl Connection {
     fn may_read(&self) -> bool {
         // before a session bounds its own queue, whoever does not read our answers is not read either
         let answered = self.session.is_some() || self.outgoing.len() <= UNREAD_ANSWERS_BYTES_MAX;
+        // who was told to end does nothing any more but read, and close
+        let is_ending = self.session.as_ref().is_some_and(|session| session.outbox.is_ending());
         self.waiting.is_none()
             && self.held.is_none()
+            && (!is_ending || self.machine.is_closing())
             && !self.yields
             && self.behind.len() < SESSION_COMMITS_MAX
             && self.end == Ending::No
@@ -445,18 +451,16 @@ impl Connection {
         self.render() || was_full
     }
 
-    /// A session that was told to end cannot be told so by a client that does not read: it gets the time of a close.
+    /// A session that was told to end ends now, even if its client does not read: what is queued finds another way, and
+    /// the client has the time of a close to read what is written already, and why.
     fn end_stalled(&mut self) {
-        let Some(session) = self.session.as_ref().filter(|session| session.outbox.is_ending()) else {
+        if self.has_left || self.machine.is_closing() {
             return;
-        };
-        if self.clock.closing.is_none() {
-            if let Some(why) = session.outbox.why_ending() {
-                self.note_end(why);
-            }
-            let now = Instant::now();
-            self.clock.closing = Some(now);
-            self.arm(now + seconds(self.server().settings().limits.close_s_max));
+        }
+        let end = self.session.as_ref().and_then(|session| session.outbox.spoken_end());
+        if let Some(end) = end {
+            self.is_stalled = true;
+            self.input(Input::End(end));
         }
     }
 
@@ -499,7 +503,7 @@ impl Connection {
             self.note_end(Ended::StarttlsRefused);
         }
         // what was asked before the end is answered before the end (RFC 6120 §4.4)
-        if let Some(session) = &self.session {
+        if let Some(session) = self.session.as_ref().filter(|_| !self.is_stalled) {
             session.outbox.take(usize::MAX).0.into_iter().for_each(|item| self.outgoing.push(item));
         }
         self.outgoing.sink().push_str("</stream:stream>");
@@ -550,6 +554,11 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        // its task broke: others must not wait for it
+        if let Some(session) = self.session.take() {
+            bind::end(&self.shared.server, &session, self.outgoing.unwritten());
+        }
+        self.behind.drain(..).for_each(|behind| behind.release(&self.shared.server));
         // no cause: its task was dropped with the runtime, or broke
         let why = self.why.unwrap_or(Ended::Internal);
         self.shared.server.metrics().connection_ended(why);

@@ -40,6 +40,8 @@ pub(super) fn held(server: &Server) -> [(&'static str, usize, usize); 5] {
                 let (stanzas, bytes) = leaving.outbox.load();
                 queued.add(stanzas, bytes);
             }
+            let (stanzas, bytes) = state.late.as_ref().map_or((0, 0), |late| late.load());
+            queued.add(stanzas, bytes);
             let (stanzas, bytes) = state.log.drain.as_ref().map_or((0, 0), |drain| drain.load());
             queued.add(stanzas, bytes);
             waiting.add(

@@ -84,8 +84,12 @@ impl Settled {
             }
         }
         match self.sender {
-            // its connection releases, off this thread
-            Some(sender) => sender.outbox.wake(),
+            // its connection releases, off this thread, and waits for that
+            Some(sender) if !sender.outbox.is_settled() => sender.outbox.wake(),
+            Some(sender) => {
+                release(&self.server, &self.account);
+                sender.outbox.wake();
+            }
             None => release(&self.server, &self.account),
         }
     }
@@ -139,7 +143,7 @@ fn release_rowless(
     stanza: Arc<Stanza>,
 ) -> Option<(Arc<Stanza>, StanzaError)> {
     let choice = choice(state, &stanza);
-    let held = hold(state, &stanza, choice);
+    let held = hold(server, state, &stanza, choice);
     match finish(server, held.unwrap_or_else(|| hand(server, account, state, &stanza, choice))) {
         Delivery::Bounce(error) => Some((stanza, error)),
         _ => None,
@@ -161,7 +165,7 @@ fn release_row(server: &Server, state: &mut AccountState, stanza: &Arc<Stanza>, 
     state.log.newest = state.log.newest.max(row);
     let choice = match choice(state, stanza) {
         // older ones may have to find another way first
-        _ if state.unsettled().is_some() => Choice::Unclaimed,
+        _ if state.is_unsettled() => Choice::Unclaimed,
         choice @ (Choice::Addressed | Choice::NonNegative) => choice,
         _ => Choice::Unclaimed,
     };

@@ -26,7 +26,7 @@ pub(super) fn hand(
         Choice::Addressed | Choice::NonNegative | Choice::Available => {
             match (queue(server, state, stanza, choice), stanza.kind) {
                 // the only one has just been told to end, since it does not read
-                (0, Kind::Message(_)) => hold(state, stanza, choice).unwrap_or(Verdict::Nobody),
+                (0, Kind::Message(_)) => hold(server, state, stanza, choice).unwrap_or(Verdict::Nobody),
                 (0, Kind::Iq(IqType::Get | IqType::Set)) => Verdict::Nobody,
                 (0, _) => Verdict::Drop(server.metrics().dropped_session.clone()),
                 (copies, _) => Verdict::Delivered(copies),

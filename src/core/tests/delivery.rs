@@ -10,6 +10,8 @@ use std::sync::mpsc::sync_channel;
 
 use common::{Client, DOMAIN, FLEETING, MIGRATIONS, accounts, chat, server, server_on};
 use expect_test::{Expect, expect};
+use hearth_core::ended::Ended;
+use hearth_core::outbox::End;
 use hearth_core::server::Server;
 use hearth_store::{Options, Store};
 
@@ -503,4 +505,89 @@ async fn who_goes_away_in_mid_drain_leaves_the_rest_to_another() {
     }
     let expected: Vec<String> = (1..20).map(|n| format!("m{n}")).collect();
     assert_eq!(given, expected);
+}
+
+#[tokio::test]
+async fn what_is_given_back_to_the_log_comes_before_what_had_no_row() {
+    let (server, romeo) = two().await;
+    for text in ["m1", "m2", "m3"] {
+        romeo.send(&chat("juliet", text)).await;
+    }
+    let mut first = Client::online(&server, "juliet", "first").await;
+    first.drained().await;
+    for text in ["m4", "m5"] {
+        romeo.send(&chat("juliet", text)).await;
+    }
+    first.take(usize::MAX);
+    first.session.outbox.end(End { condition: None, text: None, why: Ended::Kicked });
+    let mut second = Client::online(&server, "juliet", "second").await;
+    second.rest();
+    romeo.send(&chat("juliet", "m6")).await;
+    first.lose();
+    let mut given = Vec::new();
+    while given.len() < 6 {
+        given.extend(messages(&second.next().await));
+    }
+    assert_eq!(given, ["m1", "m2", "m3", "m4", "m5", "m6"]);
+}
+
+#[tokio::test]
+async fn what_is_addressed_to_a_replaced_resource_comes_behind_what_that_did_not_write() {
+    let (server, romeo) = two().await;
+    let here = |text: &str| chat("juliet", text).replace(DOMAIN, &format!("{DOMAIN}/r"));
+    let mut old = Client::online(&server, "juliet", "r").await;
+    romeo.send(&here("m1")).await;
+    old.take(usize::MAX);
+    let mut new = Client::online(&server, "juliet", "r").await;
+    romeo.send(&here("m2")).await;
+    assert!(!messages(&new.rest()).contains(&"m2".to_owned()));
+    old.lose();
+    check(&mut new, expect!["message m1 chat\nmessage m2 chat\n"]);
+}
+
+#[tokio::test]
+async fn what_is_new_waits_for_all_sessions_that_end() {
+    let (server, romeo) = two().await;
+    let mut clients = Vec::new();
+    for (resource, text) in [("a", "m1"), ("b", "m2")] {
+        let mut client = Client::online(&server, "juliet", resource).await;
+        client.rest();
+        romeo.send(&chat("juliet", text).replace(DOMAIN, &format!("{DOMAIN}/{resource}"))).await;
+        client.take(usize::MAX);
+        clients.push(client);
+    }
+    clients.iter().for_each(Client::leave);
+    romeo.send(&chat("juliet", "m3")).await;
+    let (a, b) = (clients.remove(0), clients.remove(0));
+    b.lose();
+    a.lose();
+    settled(&server).await;
+    let mut juliet = Client::online(&server, "juliet", "r").await;
+    juliet.drained().await;
+    assert_eq!(messages(&juliet.rest()).last().unwrap(), "m3");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_who_bind_one_resource_at_once_leave_one_session() {
+    let (server, _) = two().await;
+    for _ in 0..50 {
+        let binds: Vec<_> = (0..8)
+            .map(|_| {
+                let server = server.clone();
+                tokio::spawn(async move { Client::bind(&server, "juliet", "r").await })
+            })
+            .collect();
+        for bind in binds {
+            bind.await.unwrap();
+        }
+        let account = server.account(&common::bare("juliet")).await.unwrap();
+        let left = account.with(|state| {
+            let live = state.resources.iter().filter(|resource| !resource.session.outbox.is_ending());
+            (state.resources.len(), live.count())
+        });
+        assert_eq!(left, (1, 1));
+        for session in account.with(|state| state.leaving.clone()) {
+            hearth_core::bind::settle(&server, &session, Default::default());
+        }
+    }
 }
