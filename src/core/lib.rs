@@ -45,3 +45,5 @@ pub mod stage;
 pub mod stream;
 mod subscribe;
 pub mod subscription;
+#[cfg(feature = "testing")]
+pub mod testing;
