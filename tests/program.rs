@@ -349,6 +349,31 @@ fn what_keeps_it_from_starting_is_told_with_its_fix() {
 }
 
 #[test]
+fn a_port_that_is_taken_is_told_with_its_fix() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let dir = folder(&format!("data.create = true\n[[listen]]\naddress = '{address}'\n"));
+    let told = refused(dir.path(), &[]);
+    assert!(told.contains(&format!("cannot listen on {address}")), "{told}");
+    assert!(told.contains("another program has this port (stop it"), "{told}");
+}
+
+#[test]
+fn an_address_is_looked_at_before_a_password_is_asked_for() {
+    let dir = folder(CONFIG);
+    for (address, why) in
+        [("me", "me is not of the form user@domain"), ("a b@localhost", "`a b@localhost` is no address")]
+    {
+        let told = refused(dir.path(), &["account", "add", address]);
+        assert!(told.contains(why), "{told}");
+    }
+    let told = refused(dir.path(), &["account", "add", "me@localhost"]);
+    assert!(told.contains("use --password-stdin"), "{told}");
+    let short = with_password(dir.path(), &["account", "add", "me@localhost", "--password-stdin"], "secret");
+    assert!(short.status.success() && text(&short.stderr).contains("fewer than 8 characters"));
+}
+
+#[test]
 fn an_explicit_beginning_writes_a_configuration_and_data() {
     let dir = tempfile::tempdir().unwrap();
     assert!(said(dir.path(), &["init"]).contains("config.toml was written"));

@@ -138,7 +138,7 @@ impl CommandCall {
     /// # Errors
     /// [`CommandError::Usage`] if it is missing or malformed, [`CommandError::NotFound`] for a host not served.
     pub fn account(&self, name: &'static str) -> Result<BareJid, CommandError> {
-        self.account_of(name, self.text(name)?)
+        self.account_of(self.text(name)?)
     }
 
     /// The same for every line of the value.
@@ -146,17 +146,17 @@ impl CommandCall {
     /// # Errors
     /// As [`account`](Self::account).
     pub fn accounts(&self, name: &'static str) -> Result<Vec<BareJid>, CommandError> {
-        self.lines(name)?.map(|text| self.account_of(name, text)).collect()
+        self.lines(name)?.map(|text| self.account_of(text)).collect()
     }
 
     /// An account address on a host served here, given as a part of the value of `name`.
     ///
     /// # Errors
     /// As [`account`](Self::account).
-    pub fn account_of(&self, name: &'static str, text: &str) -> Result<BareJid, CommandError> {
-        let jid = parse(name, text)?;
+    pub fn account_of(&self, text: &str) -> Result<BareJid, CommandError> {
+        let jid = parse(text)?;
         if jid.local().is_none() || jid.is_full() {
-            return Err(CommandError::Usage(format!("{name}: {text} is not of the form user@domain")));
+            return Err(CommandError::Usage(format!("{text} is not of the form user@domain")));
         }
         let bare = jid.to_bare();
         if self.server.host(bare.domain()).is_none() {
@@ -170,7 +170,7 @@ impl CommandCall {
     /// # Errors
     /// [`CommandError::Usage`] if it is missing or one of them is malformed.
     pub fn jids(&self, name: &'static str) -> Result<Vec<Jid>, CommandError> {
-        self.lines(name)?.map(|text| parse(name, text)).collect()
+        self.lines(name)?.map(parse).collect()
     }
 
     fn lines(&self, name: &'static str) -> Result<impl Iterator<Item = &str>, CommandError> {
@@ -206,8 +206,8 @@ impl CommandCall {
     }
 }
 
-fn parse(name: &str, text: &str) -> Result<Jid, CommandError> {
-    Jid::parse(text).map_err(|error| CommandError::Usage(format!("{name}: {text}: {error}")))
+fn parse(text: &str) -> Result<Jid, CommandError> {
+    Jid::parse(text).map_err(|error| CommandError::Usage(format!("`{text}` is no address: {error}")))
 }
 
 /// What a command answers: lines for people, and a table for programs and forms.

@@ -46,3 +46,5 @@ pub mod stage;
 pub mod stream;
 mod subscribe;
 pub mod subscription;
+#[cfg(feature = "testing")]
+pub mod testing;

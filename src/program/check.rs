@@ -2,11 +2,11 @@
 
 mod data;
 mod dns;
-mod network;
+pub(crate) mod network;
 mod system;
 
 use std::fmt;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use hearth_net::tls::Severity;
@@ -111,8 +111,14 @@ fn is_running(config: &Config, found: &mut Findings) -> bool {
         }
         Ok(false) => false,
         Err(error) => {
-            found.error("server", format!("{error:#}"), "");
-            false
+            found.error(
+                "server",
+                format!("{error:#}"),
+                "name another admin.socket, or look as the server's own user",
+            );
+            // whoever may not ask whether it runs had better take it that it does
+            let cause = error.downcast_ref::<io::Error>();
+            cause.is_some_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied)
         }
     }
 }

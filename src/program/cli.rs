@@ -88,7 +88,7 @@ fn group(word: &'static str, commands: &[&Command]) -> Clap {
     }
     let second = |command: &Command| command.name.split_once(' ').map_or(command.name, |(_, second)| second);
     let words: Vec<_> = commands.iter().map(|command| second(command)).collect();
-    let group = Clap::new(word).about(format!("{word} {}", words.join(" | ")));
+    let group = Clap::new(word).about(words.join(" | "));
     let group = group.subcommand_required(true).arg_required_else_help(true).disable_help_subcommand(true);
     commands.iter().fold(group, |group, command| group.subcommand(leaf(second(command), command)))
 }

@@ -27,11 +27,11 @@ use super::door::protocol::{Request, Response};
 /// It could not be given at all.
 pub(crate) fn run(command: &Command, matches: &ArgMatches, sources: &Sources) -> anyhow::Result<ExitCode> {
     // before anybody is asked for a password: is there somebody to give it to?
-    let place = Place::find(command, sources)?;
+    Place::find(command, sources)?;
     let json = matches.get_flag("json");
     let calls = values::read(command, matches)?;
-    // only now: a person who is typing must keep neither a place at the server nor the database
-    let mut recipient = Recipient::open(place, sources)?;
+    // again: a person who is typing keeps neither a place at the server nor the database, and either may come and go
+    let mut recipient = Recipient::open(Place::find(command, sources)?, sources)?;
     let mut code = ExitCode::SUCCESS;
     for values in calls {
         let response = recipient.call(Request { command: command.name.to_owned(), values })?;

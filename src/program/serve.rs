@@ -11,13 +11,14 @@ use hearth_core::clock::SystemClock;
 use hearth_core::control::Order;
 use hearth_core::server::{Parts, Server};
 use hearth_net::tls::{Development, TlsHosts, Watcher};
-use hearth_net::{Net, NetSettings};
+use hearth_net::{Net, NetError, NetSettings};
 use time::OffsetDateTime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::certificates::{self, Certificates};
+use super::check::network;
 use super::command::hosts;
 use super::config::{Config, Loaded, Sources, load};
 use super::door::Door;
@@ -55,6 +56,13 @@ fn raise_file_limit() {
 
 fn watch(served: &TlsHosts, development: Option<Development>) -> AbortHandle {
     tokio::spawn(Watcher::new(served.clone(), development).run(CERTIFICATES_LOOK)).abort_handle()
+}
+
+/// A listener that cannot be, with what to do about it.
+fn explained(error: NetError) -> anyhow::Error {
+    let NetError::Bind { error: cause, .. } = &error else { return error.into() };
+    let (why, fix) = network::explain(cause);
+    anyhow::anyhow!("{error}: {why} ({fix})")
 }
 
 /// The running parts.
@@ -105,7 +113,7 @@ impl Program {
             tls: served.clone(),
             development: config.tls.development,
         };
-        let net = Net::start(Arc::clone(&server), settings).context("`hearth check` tells more")?;
+        let net = Net::start(Arc::clone(&server), settings).map_err(explained)?;
         // last: whoever finds the socket finds a server that clients can reach
         let door = Door::open(&config.socket(), Arc::clone(&server))?;
         let Certificates { development, authority, .. } = found;

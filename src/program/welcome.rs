@@ -52,7 +52,7 @@ fn text(program: &str, config: &Config, files: &[PathBuf], authority: Option<&Pa
         );
         let _ = writeln!(out, "       {}\n     or accept the certificate when it asks.", authority.display());
     }
-    out.push('\n');
+    let _ = writeln!(out, "\n  Ctrl-C stops the server. `{program} check` looks for what is wrong.\n");
     out
 }
 
@@ -100,6 +100,8 @@ mod tests {
               3. The certificate is from a CA that was made for this machine. Let the client trust
                    certs/development-ca.crt
                  or accept the certificate when it asks.
+
+              Ctrl-C stops the server. `target/release/hearth check` looks for what is wrong.
 
         "#]]
         .assert_eq(&text);

@@ -2,27 +2,27 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::Poll;
 
 use hearth_core::bind::{self, BindRequest};
 use hearth_core::clock::ManualClock;
-use hearth_core::host::{Host, HostConfig, Hosts};
+use hearth_core::host::Host;
 use hearth_core::limits::Limits;
 use hearth_core::module::{Module, SetupError};
 use hearth_core::plan::Plan;
 use hearth_core::registry::AccountError;
 use hearth_core::roster::{RosterChange, RosterItem};
-use hearth_core::router::Flow;
-use hearth_core::sasl::{Credentials, ITERATIONS_MIN, Identity, Password};
+use hearth_core::sasl::Identity;
 use hearth_core::server::{Parts, Reconfiguration, Server, Settings};
 use hearth_core::session::{Connected, Session};
-use hearth_core::{account_table, admin, im, offline};
+use hearth_core::{account_table, admin, im, testing};
 use hearth_store::Store;
-use hearth_wire::{BareJid, Stanza, framer};
+use hearth_wire::BareJid;
 use parking_lot::Mutex;
 
 const DOMAIN: &str = "verona.example";
+const HOSTS: [(&str, bool); 2] = [(DOMAIN, true), ("mantua.example", false)];
 
 /// A server with the hosts `verona.example`, where guests are welcome, and `mantua.example`.
 pub(crate) struct Scene {
@@ -64,7 +64,7 @@ impl Scene {
 
     async fn start(config: &str, plan: Plan, settings: Settings, store: Store) -> Self {
         let clock = Arc::new(ManualClock::default());
-        let parts = Parts { plan, hosts: hosts(), store, clock: clock.clone(), settings };
+        let parts = Parts { plan, hosts: testing::hosts(&HOSTS), store, clock: clock.clone(), settings };
         let server = Server::new(parts).await.unwrap();
         Self { server, clock, config: config.to_owned() }
     }
@@ -86,7 +86,7 @@ impl Scene {
         let modules = self.server.plan().read_settings(&toml::from_str(config).unwrap()).unwrap();
         let mut settings = self.server.settings().as_ref().clone();
         change(&mut settings.limits);
-        self.server.reconfigure(Reconfiguration { hosts: hosts(), settings, modules });
+        self.server.reconfigure(Reconfiguration { hosts: testing::hosts(&HOSTS), settings, modules });
     }
 
     pub(crate) fn host(&self) -> Arc<Host> {
@@ -95,7 +95,7 @@ impl Scene {
 
     /// An account, made if need be.
     pub(crate) async fn account(&self, name: &str) {
-        match self.server.create_account(&bare(name), keys()).await {
+        match self.server.create_account(&bare(name), testing::keys()).await {
             Ok(()) | Err(AccountError::Exists(_)) => {}
             Err(error) => panic!("{error}"),
         }
@@ -132,8 +132,13 @@ impl Scene {
         };
         let (host, resource) = (self.host(), Some(resource.to_owned()));
         let request = BindRequest { identity, proved: None, host, resource, connected, lang: None };
-        let session = bind::bind(&self.server, request).await.unwrap();
-        Client { server: self.server.clone(), session, received: Mutex::default(), end: Mutex::default() }
+        let connection = testing::Client::bound(&self.server, request).await.unwrap();
+        Client {
+            server: self.server.clone(),
+            session: connection.session.clone(),
+            connection: Mutex::new(connection),
+            received: Mutex::default(),
+        }
     }
 
     /// Lets `watcher` see the presence of `watched`.
@@ -156,32 +161,17 @@ impl Scene {
     }
 }
 
-fn hosts() -> Hosts {
-    let host =
-        |domain: &str, anonymous| HostConfig { domain: domain.to_owned(), anonymous, see_other_host: None };
-    Hosts::new(&[host(DOMAIN, true), host("mantua.example", false)]).unwrap()
-}
-
 /// The address of an account on the first host.
 fn bare(name: &str) -> BareJid {
     BareJid::from_parts(Some(name), DOMAIN).unwrap()
 }
 
-/// The keys of all accounts.
-fn keys() -> &'static Credentials {
-    static KEYS: OnceLock<Credentials> = OnceLock::new();
-    KEYS.get_or_init(|| {
-        let password = Password::new("secret").unwrap();
-        Credentials::derive(&password, &[[1; 16], [2; 16], [3; 16]], ITERATIONS_MIN).unwrap()
-    })
-}
-
-/// A client with a bound resource.
+/// A client with a bound resource, which has read what it was sent by the time it looks.
 pub(crate) struct Client {
     server: Arc<Server>,
     pub(crate) session: Arc<Session>,
+    connection: Mutex<testing::Client>,
     received: Mutex<VecDeque<String>>,
-    end: Mutex<Option<String>>,
 }
 
 impl Client {
@@ -191,18 +181,7 @@ impl Client {
 
     /// Sends a stanza and waits until the server is done with it.
     pub(crate) async fn send(&self, xml: &str) {
-        match self.server.accept(&self.session, stanza(xml), None) {
-            Flow::Done => {}
-            Flow::Block(rest) => rest.await,
-            Flow::Behind(behind) => {
-                std::future::poll_fn(|cx| {
-                    self.session.outbox.register(cx.waker());
-                    if behind.is_settled() { Poll::Ready(()) } else { Poll::Pending }
-                })
-                .await;
-                behind.release(&self.server);
-            }
-        }
+        testing::send(&self.server, &self.session, xml).await;
     }
 
     /// Sends initial presence and takes its reflection away.
@@ -211,21 +190,11 @@ impl Client {
         assert!(self.receive().starts_with("<presence "));
     }
 
-    /// Takes what was queued, as if it had been written to a socket.
+    /// Writes what was queued.
     fn take(&self) {
-        let (items, end) = self.session.outbox.take(usize::MAX);
-        for item in items {
-            let mut text = String::new();
-            item.stanza.write(&mut text, item.to.as_ref(), None);
-            self.received.lock().push_back(text);
-            if item.row > 0 {
-                offline::delivered(&self.server, &self.session, &[item.row]);
-            }
-        }
-        if let Some(end) = end {
-            *self.end.lock() =
-                Some(end.condition.map(|condition| condition.name().to_owned()).unwrap_or_default());
-        }
+        let mut connection = self.connection.lock();
+        connection.take(usize::MAX);
+        self.received.lock().extend(std::iter::from_fn(|| connection.write()));
     }
 
     /// The next stanza, which must be there.
@@ -252,26 +221,19 @@ impl Client {
 
     /// Waits until the account was given all that waited for it.
     pub(crate) async fn drained(&self) {
-        while self.session.account.with(|state| state.log.drain.is_some()) {
-            tokio::task::yield_now().await;
-        }
+        testing::drained(&self.session).await;
     }
 
     /// The stream error that ends the session, if it was told to end.
     pub(crate) fn ended(&self) -> Option<String> {
         self.take();
-        self.end.lock().clone()
+        let connection = self.connection.lock();
+        let condition = connection.end.as_ref()?.condition;
+        Some(condition.map(|condition| condition.name().to_owned()).unwrap_or_default())
     }
 
     /// The connection ends.
     pub(crate) fn leave(&self) {
         bind::end(&self.server, &self.session, VecDeque::new());
     }
-}
-
-fn stanza(xml: &str) -> Stanza {
-    let at = xml.find([' ', '/', '>']).unwrap();
-    let (name, rest) = xml.split_at(at);
-    framer::read_stanza(&format!("{name} xmlns='jabber:client'{rest}"))
-        .unwrap_or_else(|| panic!("no stanza: {xml}"))
 }

@@ -34,9 +34,10 @@ fn withheld(server: &Server, host: &str) -> Option<String> {
 
 fn read(call: &CommandCall, line: &str) -> Result<(BareJid, Credentials), CommandError> {
     let (address, keys) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    let jid = call.account_of("accounts", address)?;
     // the line itself is secret: only the address may be shown
-    let wrong = |why: String| CommandError::Usage(format!("{jid}: {why}; nothing of this part was imported"));
+    let wrong =
+        |why: String| CommandError::Usage(format!("{address}: {why}; nothing of this part was imported"));
+    let jid = call.account_of(address).map_err(|error| wrong(error.to_string()))?;
     let keys = Credentials::from_text(keys, false).map_err(|error| wrong(error.to_string()))?;
     if keys.is_empty() { Err(wrong("no keys".to_owned())) } else { Ok((jid, keys)) }
 }

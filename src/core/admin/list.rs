@@ -28,7 +28,7 @@ fn hosts(call: &CommandCall) -> Result<Vec<Arc<Host>>, CommandError> {
 
 pub(super) async fn accounts(call: CommandCall) -> Result<Answer, CommandError> {
     let limit = limit(&call)?;
-    let after = call.get("after").map(|text| call.account_of("after", text)).transpose()?;
+    let after = call.get("after").map(|text| call.account_of(text)).transpose()?;
     let (after_domain, after_local) = match &after {
         Some(jid) => (jid.domain(), jid.local().unwrap_or_default()),
         None => ("", ""),

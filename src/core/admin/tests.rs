@@ -81,7 +81,7 @@ async fn bad_values_are_told_and_change_nothing() {
         (
             "account add",
             vec![("accountjid", "a.example"), ("password", "1")],
-            "accountjid: a.example is not of the form user@domain",
+            "a.example is not of the form user@domain",
         ),
         (
             "account add",

@@ -7,15 +7,12 @@ mod common;
 use std::sync::Arc;
 
 use common::*;
-use hearth_core::host::{HostConfig, Hosts};
 use hearth_core::outbox::End;
 use hearth_core::server::{Reconfiguration, Server};
 use hearth_wire::StreamCondition;
 
 fn serve(server: &Arc<Server>, domains: &[&str]) {
-    let host =
-        |domain: &&str| HostConfig { domain: (*domain).to_owned(), anonymous: true, see_other_host: None };
-    let hosts = Hosts::new(&domains.iter().map(host).collect::<Vec<_>>()).unwrap();
+    let hosts = hosts(&domains.iter().map(|domain| (*domain, true)).collect::<Vec<_>>());
     let modules = server.plan().read_settings(&Default::default()).unwrap();
     let settings = server.settings().as_ref().clone();
     server.reconfigure(Reconfiguration { hosts, settings, modules });

@@ -1,6 +1,7 @@
 //! The data directory and the local socket.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::SystemTime;
@@ -9,7 +10,7 @@ use hearth_core::host::Hosts;
 use hearth_core::key_tally::{self, KeyTally};
 use hearth_core::plan::Plan;
 use hearth_net::tls::Severity;
-use hearth_store::{Inspection, inspect, look};
+use hearth_store::{Inspection, OpenError, inspect, look};
 use rustix::fs::{Access, access, statvfs};
 
 use super::Findings;
@@ -35,11 +36,13 @@ pub(super) fn directory(config: &Config, plan: &Plan, found: &mut Findings) -> O
     let inspection = inspect(&data::options(config), &modules::migrations(plan));
     match &inspection {
         Err(error) => {
-            found.error(
-                about,
-                error.to_string(),
-                "mend the directory, or put a copy of the data into its place",
-            );
+            let fix = match error {
+                OpenError::Io { why, .. } if why.kind() == io::ErrorKind::PermissionDenied => {
+                    "let the server's user read it, or look as that user"
+                }
+                _ => "mend the directory, or put a copy of the data into its place",
+            };
+            found.error(about, error.to_string(), fix);
             return None;
         }
         Ok(inspection) if !inspection.exists && config.data.create => {

@@ -80,10 +80,16 @@ pub(super) fn ports(config: &Config, running: bool, found: &mut Findings) {
 fn port(listen: &ListenConfig, running: bool, found: &mut Findings) {
     let about = format!("listen {}", listen.address);
     let Err(error) = TcpListener::bind(listen.address) else { return };
-    let (text, fix) = match error.kind() {
-        io::ErrorKind::AddrInUse if running => {
-            return found.note(&about, "is taken, as it seems by the running server");
-        }
+    if error.kind() == io::ErrorKind::AddrInUse && running {
+        return found.note(&about, "is taken, as it seems by the running server");
+    }
+    let (text, fix) = explain(&error);
+    found.error(&about, format!("{text}: {error}"), fix);
+}
+
+/// Why an address cannot be bound, and what to do about it.
+pub(crate) fn explain(error: &io::Error) -> (&'static str, &'static str) {
+    match error.kind() {
         io::ErrorKind::AddrInUse => {
             ("another program has this port", "stop it (`ss -ltnp` names it), or choose another port")
         }
@@ -95,6 +101,5 @@ fn port(listen: &ListenConfig, running: bool, found: &mut Findings) {
             ("this machine does not have this address", "use an address from `ip address`, or [::]")
         }
         _ => ("it cannot be opened", "choose another address"),
-    };
-    found.error(&about, format!("{text}: {error}"), fix);
+    }
 }

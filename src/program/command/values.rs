@@ -7,6 +7,7 @@ use std::io::{self, BufRead, IsTerminal as _, Read};
 use anyhow::{Context as _, bail, ensure};
 use clap::ArgMatches;
 use hearth_core::command::{Arg, ArgKind, Command};
+use hearth_wire::Jid;
 use zeroize::Zeroizing;
 
 use crate::program::door::protocol::Secret;
@@ -17,6 +18,9 @@ const LINES_MAX: usize = 5_000;
 const PART_BYTES_MAX: usize = 4 << 20;
 /// No password that anybody can type is longer, in bytes.
 const PASSWORD_BYTES_MAX: u64 = 4096;
+
+/// Shorter ones are quickly guessed, in characters (NIST SP 800-63B §3.1.1.2).
+const PASSWORD_CHARACTERS_FEW: usize = 8;
 
 /// Values of one call.
 type Values = BTreeMap<String, Secret>;
@@ -33,6 +37,7 @@ pub(super) fn read(command: &Command, matches: &ArgMatches) -> anyhow::Result<Ve
             ArgKind::Password => {
                 let password =
                     if matches.get_flag(arg.name) { typed_in(&mut io::stdin().lock())? } else { ask(arg)? };
+                warn_of_short(&password);
                 values.insert(arg.name.to_owned(), Secret(password));
             }
             ArgKind::Lines => {
@@ -48,6 +53,9 @@ pub(super) fn read(command: &Command, matches: &ArgMatches) -> anyhow::Result<Ve
             | ArgKind::Number => {
                 let words: Vec<&str> =
                     matches.get_many::<String>(arg.name).into_iter().flatten().map(String::as_str).collect();
+                if arg.kind == ArgKind::Account {
+                    words.iter().try_for_each(|word| account(word))?;
+                }
                 if !words.is_empty() {
                     values.insert(arg.name.to_owned(), Secret(Zeroizing::new(words.join("\n"))));
                 }
@@ -63,6 +71,20 @@ pub(super) fn read(command: &Command, matches: &ArgMatches) -> anyhow::Result<Ve
         values
     };
     Ok(parts.into_iter().map(call).collect())
+}
+
+/// Looks at an address before a person has typed a password for it.
+fn account(text: &str) -> anyhow::Result<()> {
+    let jid = Jid::parse(text).with_context(|| format!("`{text}` is no address"))?;
+    ensure!(jid.local().is_some() && jid.is_bare(), "{text} is not of the form user@domain");
+    Ok(())
+}
+
+/// Tells whoever sets it of a password that is quickly guessed. It is taken: it may be meant so.
+fn warn_of_short(password: &str) {
+    if password.chars().count() < PASSWORD_CHARACTERS_FEW {
+        eprintln!("note: a password of fewer than {PASSWORD_CHARACTERS_FEW} characters is quickly guessed");
+    }
 }
 
 /// Asks a person twice, without showing what is typed.

@@ -47,7 +47,9 @@ fn connect(path: &Path) -> anyhow::Result<Option<UnixStream>> {
             return Ok(None);
         }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            bail!("{}: give commands as the user that runs the server, or as root", path.display());
+            let path = path.display();
+            return Err(error)
+                .context(format!("{path}: give commands as the user that runs the server, or as root"));
         }
         Err(error) => return Err(error).context(format!("the local socket {}", path.display())),
     };

@@ -5,7 +5,6 @@
 
 mod differences;
 
-use anyhow::Context as _;
 use hearth_core::host::Hosts;
 use hearth_core::server::Reconfiguration;
 use hearth_net::Prepared;
@@ -15,7 +14,7 @@ use time::OffsetDateTime;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
-use super::Program;
+use super::{Program, explained};
 use crate::program::certificates;
 use crate::program::command::hosts;
 use crate::program::config::{Config, Loaded, load};
@@ -39,7 +38,7 @@ impl Program {
     async fn try_reload(&mut self) -> anyhow::Result<String> {
         let sources = self.sources.clone();
         let Loaded { config: wanted, .. } = spawn_blocking(move || load(&sources)).await??;
-        let listeners = self.net.prepare(&wanted.listen).context("listen")?;
+        let listeners = self.net.prepare(&wanted.listen).map_err(explained)?;
         let new = effective(&self.config, &wanted, &listeners);
         let modules = self.server.plan().read_settings(&new.xep)?;
         let (config, served) = (new.clone(), self.served.clone());
