@@ -116,12 +116,26 @@ pub struct NewAccount {
 /// # Errors
 /// [`StoreError`].
 pub fn load(sql: &mut dyn Sql, domain: &str, localpart: &str) -> Result<Option<AccountRow>, StoreError> {
+    load_telling(sql, domain, localpart, |_| ())
+}
+
+/// The same, and tells what the account logs in with before it reads the rest, however long that is.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn load_telling(
+    sql: &mut dyn Sql,
+    domain: &str,
+    localpart: &str,
+    tell: impl FnOnce(Option<&LoginRow>),
+) -> Result<Option<AccountRow>, StoreError> {
     let found = sql.optional(
         "SELECT keys, disabled, id, keys_generation, created_ms, roster_version FROM core_account \
          WHERE domain = ?1 AND localpart = ?2",
         &[Value::Text(domain), Value::Text(localpart)],
         |row| Ok((login(row)?, row.int(4)?, row.int(5)?)),
     )?;
+    tell(found.as_ref().map(|(login, ..)| login));
     let Some((login, created_ms, version)) = found else { return Ok(None) };
     let id = login.mark.account;
     let (items, damaged) = roster_table::items(sql, id)?;

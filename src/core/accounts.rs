@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use hearth_store::Store;
+use hearth_store::{Store, StoreError};
 use hearth_wire::BareJid;
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
 use crate::account::{Account, AccountState, LogState};
 use crate::account_table::{self, LoginRow};
@@ -104,26 +105,41 @@ impl Accounts {
         }
     }
 
-    /// What an account logs in with; always asked of the store. Loads the account by
-    /// the way: who logs in needs it next.
+    /// What an account logs in with; always asked of the store. Loads the account by the way, since who logs in needs it
+    /// next, but does not wait for that: the time to an answer must not tell how long a roster is.
     ///
     /// # Errors
     /// [`Internal`] if the store failed.
-    pub async fn load_keys(&self, store: &Store, bare: &BareJid) -> Result<Option<LoginRow>, Internal> {
-        loop {
-            let (known, generation) = {
-                let shard = self.shard(bare.as_str()).lock();
-                (shard.loaded.contains_key(bare.as_str()), shard.generation)
-            };
-            let Some(localpart) = bare.local().map(str::to_owned) else { return Ok(None) };
-            let domain = bare.domain().to_owned();
-            if known {
-                return Ok(store.read(move |sql| account_table::login_row(sql, &domain, &localpart)).await?);
-            }
-            let row = store.read(move |sql| account_table::load(sql, &domain, &localpart)).await?;
-            let keys = row.as_ref().map(|row| row.login.clone());
-            if self.insert(bare, row, generation).is_ok() {
-                return Ok(keys);
+    pub async fn load_keys(
+        self: &Arc<Self>,
+        store: &Store,
+        bare: &BareJid,
+    ) -> Result<Option<LoginRow>, Internal> {
+        let (known, generation) = {
+            let shard = self.shard(bare.as_str()).lock();
+            (shard.loaded.contains_key(bare.as_str()), shard.generation)
+        };
+        let Some(localpart) = bare.local().map(str::to_owned) else { return Ok(None) };
+        let domain = bare.domain().to_owned();
+        if known {
+            return Ok(store.read(move |sql| account_table::login_row(sql, &domain, &localpart)).await?);
+        }
+        let (tell, mut told) = oneshot::channel();
+        let (accounts, bare) = (Arc::clone(self), bare.clone());
+        let read = store.read(move |sql| {
+            // who asked may have gone
+            let tell = |row: Option<&LoginRow>| drop(tell.send(row.cloned()));
+            let row = account_table::load_telling(sql, &domain, &localpart, tell)?;
+            // stale: it is loaded again when it is needed
+            Ok(accounts.insert(&bare, row, generation).is_ok())
+        });
+        tokio::select! {
+            biased;
+            Ok(keys) = &mut told => Ok(keys),
+            done = read => {
+                done?;
+                // told just before
+                Ok(told.try_recv().map_err(|_| StoreError::Closed)?)
             }
         }
     }

@@ -89,7 +89,14 @@ const ALL: &[Command] = &[
         node: None,
         offline: true,
         help: "Make accounts from lines of `user@domain SCRAM-SHA-256$<iterations>:<salt>$<stored key>:<server key> …`",
-        args: &[Arg::required("accounts", ArgKind::Lines, "the lines")],
+        args: &[
+            Arg::required("accounts", ArgKind::Lines, "the lines"),
+            Arg::optional(
+                "withhold",
+                ArgKind::Flag,
+                "even if the host then offers less to everybody, until all of these accounts have the missing keys",
+            ),
+        ],
         run: |call| Box::pin(import::import(call)),
     },
     Command {

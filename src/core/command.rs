@@ -29,6 +29,8 @@ pub enum ArgKind {
     Host,
     /// A whole number.
     Number,
+    /// Yes or no; no if it is not given.
+    Flag,
     /// A secret: asked for without echo or read from standard input, never taken from the command line's words,
     /// never logged.
     Password,
@@ -186,6 +188,18 @@ impl CommandCall {
         number.map_err(|_| CommandError::Usage(format!("{name} is not a whole number")))
     }
 
+    /// Whether a flag is set (XEP-0004 §3.3: `1` or `true`).
+    ///
+    /// # Errors
+    /// [`CommandError::Usage`] if it is neither yes nor no.
+    pub fn flag(&self, name: &'static str) -> Result<bool, CommandError> {
+        match self.get(name) {
+            None | Some("0" | "false") => Ok(false),
+            Some("1" | "true") => Ok(true),
+            Some(_) => Err(CommandError::Usage(format!("{name} is neither true nor false"))),
+        }
+    }
+
     /// A virtual host served here, if one is given.
     ///
     /// # Errors
@@ -319,7 +333,7 @@ fn audit(command: &Command, caller: &Caller, values: &BTreeMap<&'static str, Zer
         .map(|(arg, value)| match arg.kind {
             ArgKind::Password => format!("{}=(secret)", arg.name),
             ArgKind::Lines => format!("{}=({} lines)", arg.name, value.lines().count()),
-            ArgKind::Text | ArgKind::Account | ArgKind::Host | ArgKind::Number => {
+            ArgKind::Text | ArgKind::Account | ArgKind::Host | ArgKind::Number | ArgKind::Flag => {
                 format!("{}={}", arg.name, value.as_str())
             }
             ArgKind::Accounts | ArgKind::Jids => format!("{}={}", arg.name, value.replace('\n', ",")),

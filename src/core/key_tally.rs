@@ -126,6 +126,13 @@ impl KeyTally {
         self.hosts.lock().get(domain).map(Host::withheld).unwrap_or_default()
     }
 
+    /// The hashes that all enabled accounts of a host have keys for; none where there is no account yet.
+    pub fn held_by_all(&self, domain: &str) -> Vec<ScramHash> {
+        let hosts = self.hosts.lock();
+        let Some(host) = hosts.get(domain).filter(|host| host.enabled > 0) else { return Vec::new() };
+        ScramHash::ALL.into_iter().filter(|hash| host.holding[hash.index()] == host.enabled).collect()
+    }
+
     /// Leaves of a policy what all accounts of the host can use. Where that is no SCRAM at all, PLAIN serves everybody,
     /// and mends the accounts one by one; on a connection without PLAIN, what most can use has to do.
     pub fn narrow(&self, domain: &str, policy: &mut Policy, has_plain: bool) {

@@ -107,6 +107,7 @@ fn argument(arg: &'static command::Arg) -> Arg {
             .long(format!("{}-stdin", arg.name))
             .action(ArgAction::SetTrue)
             .help(format!("Read {} from standard input instead of asking for it", arg.help)),
+        (ArgKind::Flag, _) => Arg::new(arg.name).long(arg.name).action(ArgAction::SetTrue).help(arg.help),
         (ArgKind::Lines, _) => argument
             .value_name("FILE")
             .default_value("-")
@@ -126,7 +127,7 @@ fn argument(arg: &'static command::Arg) -> Arg {
 
 fn value_name(kind: ArgKind) -> &'static str {
     match kind {
-        ArgKind::Text | ArgKind::Password => "TEXT",
+        ArgKind::Text | ArgKind::Password | ArgKind::Flag => "TEXT",
         ArgKind::Account | ArgKind::Accounts => "USER@DOMAIN",
         ArgKind::Jids => "ADDRESS",
         ArgKind::Host => "DOMAIN",
@@ -144,6 +145,7 @@ pub(crate) fn overview(plan: &Plan) -> String {
             words.push(match (arg.kind, arg.required) {
                 (ArgKind::Password, _) => format!("[--{}-stdin]", arg.name),
                 (ArgKind::Lines, _) => "[FILE]".to_owned(),
+                (ArgKind::Flag, _) => format!("[--{}]", arg.name),
                 (kind @ (ArgKind::Accounts | ArgKind::Jids), true) => format!("{}…", value_name(kind)),
                 (kind, true) => value_name(kind).to_owned(),
                 (kind, false) => format!("[--{} {}]", arg.name, value_name(kind)),

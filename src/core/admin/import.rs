@@ -8,7 +8,7 @@ use hearth_wire::BareJid;
 
 use crate::command::{Answer, CommandCall, CommandError};
 use crate::key_tally;
-use crate::sasl::Credentials;
+use crate::sasl::{Credentials, Shape};
 use crate::server::Server;
 
 pub(super) async fn import(call: CommandCall) -> Result<Answer, CommandError> {
@@ -16,6 +16,9 @@ pub(super) async fn import(call: CommandCall) -> Result<Answer, CommandError> {
     let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
     let accounts = lines.map(|line| read(&call, line)).collect::<Result<Vec<_>, _>>()?;
     let given = accounts.len();
+    if !call.flag("withhold")? {
+        accounts.iter().try_for_each(|(jid, keys)| keeps_what_is_offered(&call.server, jid, keys))?;
+    }
     let hosts: BTreeSet<String> = accounts.iter().map(|(jid, _)| jid.domain().to_owned()).collect();
     let made = call.server.import_accounts(accounts).await?;
     let mut lines = vec![match given - made {
@@ -24,6 +27,20 @@ pub(super) async fn import(call: CommandCall) -> Result<Answer, CommandError> {
     }];
     lines.extend(hosts.iter().filter_map(|host| withheld(&call.server, host)));
     Ok(Answer::text(lines.join("\n")))
+}
+
+/// Clients remember the best mechanism they were offered, and some insist on it (against downgrade attacks): what a host
+/// offers its users must not shrink by accident.
+fn keeps_what_is_offered(server: &Server, jid: &BareJid, keys: &Credentials) -> Result<(), CommandError> {
+    let held = server.key_tally().held_by_all(jid.domain());
+    let Some(missing) = held.into_iter().find(|hash| !Shape::from(keys).has(*hash)) else { return Ok(()) };
+    Err(CommandError::Conflict(format!(
+        "{jid} comes without keys for {0}, which {1} offers its users now. It would have to withhold {0} from all of \
+         them, and clients that insist on it would not log in. Import into a host of its own, or say `withhold`; nothing \
+         of this part was imported",
+        missing.scheme(),
+        jid.domain(),
+    )))
 }
 
 /// What the host does not offer now, and what can be done about it.

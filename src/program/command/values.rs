@@ -40,6 +40,10 @@ pub(super) fn read(command: &Command, matches: &ArgMatches) -> anyhow::Result<Ve
                 warn_of_short(&password);
                 values.insert(arg.name.to_owned(), Secret(password));
             }
+            ArgKind::Flag if matches.get_flag(arg.name) => {
+                values.insert(arg.name.to_owned(), Secret(Zeroizing::new("1".to_owned())));
+            }
+            ArgKind::Flag => {}
             ArgKind::Lines => {
                 let file = matches.get_one::<String>(arg.name).map_or("-", String::as_str);
                 parts =

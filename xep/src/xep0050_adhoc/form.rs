@@ -41,6 +41,7 @@ const fn kind(kind: ArgKind) -> FieldKind {
         ArgKind::Account => FieldKind::JidSingle,
         ArgKind::Accounts | ArgKind::Jids => FieldKind::JidMulti,
         ArgKind::Host => FieldKind::ListSingle,
+        ArgKind::Flag => FieldKind::Boolean,
         ArgKind::Password => FieldKind::TextPrivate,
         ArgKind::Lines => FieldKind::TextMulti,
     }
