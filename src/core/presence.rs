@@ -99,10 +99,7 @@ fn meet(server: &Arc<Server>, session: &Arc<Session>, contact: &Contact, presenc
     let Some(account) = server.accounts().loaded(contact.jid.as_str()) else { return };
     account.with(|state| {
         if contact.hears {
-            if let (Kind::Presence(PresenceType::Unavailable), Some(from)) = (presence.kind, &presence.from) {
-                state.forget_directed(from);
-            }
-            tell(server, state, presence, &contact.jid);
+            hear(server, state, presence, &contact.jid, &[]);
         }
         // both rosters are here and agree; the contact's word decides who may see it
         if contact.asked && state.roster.subscription(session.account.jid.as_str()).from {
@@ -130,12 +127,20 @@ fn away(server: &Server, bare: &BareJid, state: &AccountState) -> Stanza {
     stanza
 }
 
-/// To all available resources of an account, addressed to its bare address (RFC 6121 §4.4.3, §8.5.2.1.2).
-fn tell(server: &Server, state: &mut AccountState, presence: &Arc<Stanza>, bare: &BareJid) {
+/// To all available resources of an account, addressed to its bare address (RFC 6121 §4.4.3, §8.5.2.1.2), and to those
+/// of `also` that are connected but not available: each hears it once.
+fn hear(server: &Server, state: &mut AccountState, presence: &Arc<Stanza>, bare: &BareJid, also: &[Jid]) {
+    if let (Kind::Presence(PresenceType::Unavailable), Some(from)) = (presence.kind, &presence.from) {
+        state.forget_directed(from);
+    }
     let to = Jid::from(bare);
-    let item = |_: &Resource| Item::to(Arc::clone(presence), to.clone());
-    let all = state.available().count();
-    let told = state.queue(server.metrics(), Resource::is_available, item);
+    let hears = |resource: &Resource| resource.is_available() || also.contains(&resource.session.jid);
+    let item = |resource: &Resource| {
+        let to = if resource.is_available() { &to } else { &resource.session.jid };
+        Item::to(Arc::clone(presence), to.clone())
+    };
+    let all = state.resources.iter().filter(|resource| hears(resource)).count();
+    let told = state.queue(server.metrics(), hears, item);
     server.metrics().stanzas_delivered.add(told as u64);
     server.metrics().dropped_session.add((all - told) as u64);
 }
@@ -202,16 +207,17 @@ pub(crate) fn leave(
 }
 
 impl Farewell {
+    /// Tells them: subscribers, and who had directed presence (§4.5.2, §4.6.3 rules 2 and 3).
     pub(crate) fn say(self, server: &Arc<Server>, session: &Arc<Session>, presence: &Arc<Stanza>) {
         for contact in &self.contacts {
-            meet(server, session, contact, presence);
+            let Some(account) = server.accounts().loaded(contact.jid.as_str()) else { continue };
+            // a subscriber's resource that is not available hears no broadcast, but may have had directed presence
+            account.with(|state| hear(server, state, presence, &contact.jid, &self.directed));
         }
         for to in &self.directed {
-            // who hears as a subscriber has heard it
-            if self.contacts.iter().any(|contact| contact.jid.as_str() == to.bare_str()) {
-                continue;
+            if !self.contacts.iter().any(|contact| contact.jid.as_str() == to.bare_str()) {
+                send_to(server, presence, to);
             }
-            send_to(server, presence, to);
         }
         if self.was_last {
             server.tell(&Event::AccountWentAway { account: &session.account, presence });
@@ -279,7 +285,7 @@ fn answers(
         (true, Some(Some(resource))) if resource.is_available() => {
             vec![plain(PresenceType::Available, resource.session.jid.clone())]
         }
-        (false, Some(Some(resource))) if resource.directed.iter().any(|jid| jid == from) => {
+        (false, Some(Some(resource))) if resource.has_directed_to(from) => {
             vec![plain(PresenceType::Available, resource.session.jid.clone())]
         }
         (false, _) => vec![plain(PresenceType::Unsubscribed, bare)],
@@ -311,5 +317,5 @@ pub(crate) fn show(server: &Arc<Server>, account: &Arc<Account>, to: &BareJid, a
         })
         .collect()
     });
-    contact.with(|state| presences.iter().for_each(|presence| tell(server, state, presence, to)));
+    contact.with(|state| presences.iter().for_each(|presence| hear(server, state, presence, to, &[])));
 }
