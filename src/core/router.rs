@@ -279,7 +279,9 @@ impl Server {
                     self.refuse(session, &stanza, &error);
                     return Flow::Done;
                 }
-                self.hand_over(session, account, stanza)
+                let flow = self.hand_over(session, account, stanza);
+                presence::was_directed(self, session, &to);
+                flow
             }
             _ => self.hand_over(session, account, stanza),
         }
