@@ -125,9 +125,20 @@ fn contacts(state: &AccountState, initial: bool) -> Vec<Contact> {
 }
 
 /// Tells a contact and, at the beginning, learns of it: under one lock of the contact's account. A contact that is not
-/// loaded has no resource, so there is nobody to tell and nothing to learn.
+/// loaded has no resource, so nobody is told, and it is away (§4.3.2 rule 3); since when is not worth a query for each
+/// contact at each login.
 fn meet(server: &Arc<Server>, session: &Arc<Session>, contact: &Contact, presence: &Arc<Stanza>) {
-    let Some(account) = server.accounts().loaded(contact.jid.as_str()) else { return };
+    let loaded = || server.accounts().loaded(contact.jid.as_str());
+    let account = loaded().or_else(|| {
+        if !contact.asked || server.host(contact.jid.domain()).is_none() {
+            return None;
+        }
+        let away = Item::to(absent(&Jid::from(&contact.jid)), session.jid.clone());
+        session.give(away, server.metrics());
+        // it may have come before that was said
+        loaded()
+    });
+    let Some(account) = account else { return };
     account.with(|state| {
         if contact.hears {
             hear(server, state, presence, &contact.jid, &[]);
