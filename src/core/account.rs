@@ -59,6 +59,12 @@ impl Resource {
     pub fn takes_messages(&self) -> bool {
         self.is_available() && self.priority >= 0
     }
+
+    /// Whether `other` had directed presence of it, at its own address or at its account's, that was not taken back (RFC
+    /// 6121 §4.6.6, §8.5.3.1).
+    pub fn has_directed_to(&self, other: &Jid) -> bool {
+        self.directed.iter().any(|jid| jid == other || (jid.is_bare() && jid.as_str() == other.bare_str()))
+    }
 }
 
 /// The part of the account's log that memory must know of.

@@ -44,11 +44,42 @@ pub(crate) fn available(server: &Arc<Server>, session: &Arc<Session>, stanza: St
         };
         (contacts(state, initial), drain)
     });
-    for contact in contacts {
-        meet(server, session, &contact, &presence);
+    for contact in &contacts {
+        meet(server, session, contact, &presence);
     }
+    let told = contacts.into_iter().filter(|contact| contact.hears).map(|contact| contact.jid);
+    agree(server, &session.account, &session.jid, told.collect(), Some(&presence));
     if let Some((taker, drain)) = drain {
         offline::start(server, &taker, drain);
+    }
+}
+
+/// What contacts are told of a resource is told outside of its account's lock, and others may have told them something
+/// else meanwhile: another task that ended the session, or the next session of that name. So whoever has `told` looks
+/// again, and tells what holds now, until nothing has changed.
+fn agree(
+    server: &Arc<Server>,
+    account: &Account,
+    jid: &Jid,
+    contacts: Vec<BareJid>,
+    told: Option<&Arc<Stanza>>,
+) {
+    let mut heard: Vec<_> = contacts.into_iter().map(|contact| (contact, told.cloned())).collect();
+    while !heard.is_empty() {
+        account.with(|state| {
+            let resource = jid.resource().and_then(|name| state.resource(name));
+            let now = resource.and_then(|resource| resource.presence.as_ref());
+            heard.retain_mut(|(contact, told)| {
+                let now = now.filter(|_| state.roster.subscription(contact.as_str()).from);
+                let is_stale = now.map(Arc::as_ptr) != told.as_ref().map(Arc::as_ptr);
+                *told = now.cloned();
+                is_stale
+            });
+        });
+        for (contact, now) in &heard {
+            let presence = now.as_ref().map_or_else(|| absent(jid), Arc::clone);
+            tell(server, &presence, contact, &[]);
+        }
     }
 }
 
@@ -94,15 +125,23 @@ fn contacts(state: &AccountState, initial: bool) -> Vec<Contact> {
 }
 
 /// Tells a contact and, at the beginning, learns of it: under one lock of the contact's account. A contact that is not
-/// loaded has no resource, so there is nobody to tell and nothing to learn.
+/// loaded has no resource, so nobody is told, and it is away (§4.3.2 rule 3); since when is not worth a query for each
+/// contact at each login.
 fn meet(server: &Arc<Server>, session: &Arc<Session>, contact: &Contact, presence: &Arc<Stanza>) {
-    let Some(account) = server.accounts().loaded(contact.jid.as_str()) else { return };
+    let loaded = || server.accounts().loaded(contact.jid.as_str());
+    let account = loaded().or_else(|| {
+        if !contact.asked || server.host(contact.jid.domain()).is_none() {
+            return None;
+        }
+        let away = Item::to(absent(&Jid::from(&contact.jid)), session.jid.clone());
+        session.give(away, server.metrics());
+        // it may have come before that was said
+        loaded()
+    });
+    let Some(account) = account else { return };
     account.with(|state| {
         if contact.hears {
-            if let (Kind::Presence(PresenceType::Unavailable), Some(from)) = (presence.kind, &presence.from) {
-                state.forget_directed(from);
-            }
-            tell(server, state, presence, &contact.jid);
+            hear(server, state, presence, &contact.jid, &[]);
         }
         // both rosters are here and agree; the contact's word decides who may see it
         if contact.asked && state.roster.subscription(session.account.jid.as_str()).from {
@@ -130,12 +169,27 @@ fn away(server: &Server, bare: &BareJid, state: &AccountState) -> Stanza {
     stanza
 }
 
-/// To all available resources of an account, addressed to its bare address (RFC 6121 §4.4.3, §8.5.2.1.2).
-fn tell(server: &Server, state: &mut AccountState, presence: &Arc<Stanza>, bare: &BareJid) {
+/// Tells one contact.
+fn tell(server: &Server, presence: &Arc<Stanza>, contact: &BareJid, also: &[Jid]) {
+    if let Some(account) = server.accounts().loaded(contact.as_str()) {
+        account.with(|state| hear(server, state, presence, contact, also));
+    }
+}
+
+/// To all available resources of an account, addressed to its bare address (RFC 6121 §4.4.3, §8.5.2.1.2), and to those
+/// of `also` that are connected but not available: each hears it once.
+fn hear(server: &Server, state: &mut AccountState, presence: &Arc<Stanza>, bare: &BareJid, also: &[Jid]) {
+    if let (Kind::Presence(PresenceType::Unavailable), Some(from)) = (presence.kind, &presence.from) {
+        state.forget_directed(from);
+    }
     let to = Jid::from(bare);
-    let item = |_: &Resource| Item::to(Arc::clone(presence), to.clone());
-    let all = state.available().count();
-    let told = state.queue(server.metrics(), Resource::is_available, item);
+    let hears = |resource: &Resource| resource.is_available() || also.contains(&resource.session.jid);
+    let item = |resource: &Resource| {
+        let to = if resource.is_available() { &to } else { &resource.session.jid };
+        Item::to(Arc::clone(presence), to.clone())
+    };
+    let all = state.resources.iter().filter(|resource| hears(resource)).count();
+    let told = state.queue(server.metrics(), hears, item);
     server.metrics().stanzas_delivered.add(told as u64);
     server.metrics().dropped_session.add((all - told) as u64);
 }
@@ -160,8 +214,13 @@ pub(crate) fn unavailable(server: &Arc<Server>, session: &Arc<Session>, stanza: 
 
 /// What the server says on behalf of a session that ended in whatever way (§4.5.2).
 pub(crate) fn gone(session: &Session) -> Arc<Stanza> {
+    absent(&session.jid)
+}
+
+/// That a resource is not there, in the server's words.
+fn absent(jid: &Jid) -> Arc<Stanza> {
     let mut stanza = Stanza::new(Kind::Presence(PresenceType::Unavailable), Payload::empty());
-    stanza.from = Some(session.jid.clone());
+    stanza.from = Some(jid.clone());
     Arc::new(stanza)
 }
 
@@ -202,17 +261,19 @@ pub(crate) fn leave(
 }
 
 impl Farewell {
+    /// Tells them: subscribers, and who had directed presence (§4.5.2, §4.6.3 rules 2 and 3).
     pub(crate) fn say(self, server: &Arc<Server>, session: &Arc<Session>, presence: &Arc<Stanza>) {
         for contact in &self.contacts {
-            meet(server, session, contact, presence);
+            // a subscriber's resource that is not available hears no broadcast, but may have had directed presence
+            tell(server, presence, &contact.jid, &self.directed);
         }
         for to in &self.directed {
-            // who hears as a subscriber has heard it
-            if self.contacts.iter().any(|contact| contact.jid.as_str() == to.bare_str()) {
-                continue;
+            if !self.contacts.iter().any(|contact| contact.jid.as_str() == to.bare_str()) {
+                send_to(server, presence, to);
             }
-            send_to(server, presence, to);
         }
+        let told = self.contacts.into_iter().map(|contact| contact.jid).collect();
+        agree(server, &session.account, &session.jid, told, None);
         if self.was_last {
             server.tell(&Event::AccountWentAway { account: &session.account, presence });
         }
@@ -249,6 +310,13 @@ pub(crate) fn note_directed(session: &Arc<Session>, to: &Jid, kind: PresenceType
     })
 }
 
+/// Directed presence was delivered: if another task has ended the session meanwhile, its farewell may have come first.
+pub(crate) fn was_directed(server: &Arc<Server>, session: &Session, to: &Jid) {
+    if session.account.with(|state| state.resource_of(session.id).is_none()) {
+        send_to(server, &gone(session), to);
+    }
+}
+
 /// A probe to a local account (RFC 6121 §4.3.2, §4.6.6).
 pub(crate) fn probed(server: &Arc<Server>, account: &Arc<Account>, probe: &Stanza) {
     let (Some(from), Some(to)) = (&probe.from, &probe.to) else { return };
@@ -279,7 +347,7 @@ fn answers(
         (true, Some(Some(resource))) if resource.is_available() => {
             vec![plain(PresenceType::Available, resource.session.jid.clone())]
         }
-        (false, Some(Some(resource))) if resource.directed.iter().any(|jid| jid == from) => {
+        (false, Some(Some(resource))) if resource.has_directed_to(from) => {
             vec![plain(PresenceType::Available, resource.session.jid.clone())]
         }
         (false, _) => vec![plain(PresenceType::Unsubscribed, bare)],
@@ -298,18 +366,19 @@ fn answers(
 /// Sends the current presence of each available resource (or its absence) to one address, as a change of subscription
 /// asks (RFC 6121 §3.1.5, §3.2.2, §3.3.3).
 pub(crate) fn show(server: &Arc<Server>, account: &Arc<Account>, to: &BareJid, available: bool) {
-    let Some(contact) = server.accounts().loaded(to.as_str()) else { return };
-    let presences: Vec<Arc<Stanza>> = account.with(|state| {
-        let each = state.available().filter_map(|resource| resource.presence.clone());
-        if available {
-            return each.collect();
-        }
-        each.map(|presence| {
-            let mut stanza = Stanza::new(Kind::Presence(PresenceType::Unavailable), Payload::empty());
-            stanza.from.clone_from(&presence.from);
-            Arc::new(stanza)
-        })
-        .collect()
+    let shown: Vec<(Jid, Arc<Stanza>)> = account.with(|state| {
+        let each = state.available().filter_map(|resource| {
+            let presence = resource.presence.clone()?;
+            Some((resource.session.jid.clone(), presence))
+        });
+        each.collect()
     });
-    contact.with(|state| presences.iter().for_each(|presence| tell(server, state, presence, to)));
+    for (jid, presence) in shown {
+        if available {
+            tell(server, &presence, to, &[]);
+            agree(server, account, &jid, vec![to.clone()], Some(&presence));
+        } else {
+            tell(server, &absent(&jid), to, &[]);
+        }
+    }
 }

@@ -131,14 +131,14 @@ impl Server {
 
     /// RFC 6120 §10.5: to the server itself or to one of its accounts.
     fn local(self: &Arc<Self>, session: &Arc<Session>, host: &Arc<Host>, stanza: Stanza, to: &Jid) -> Flow {
-        if to.local().is_none() {
-            return self.to_server(session, host, stanza, to);
-        }
         if let Kind::Presence(kind) = stanza.kind
             && subscribe::is_subscription(kind)
         {
             // whoever asks must not learn from the way it is handled whether there is such an account
             return subscribe::outbound(self, session, stanza, kind, to);
+        }
+        if to.local().is_none() {
+            return self.to_server(session, host, stanza, to);
         }
         if to.eq_bare(&session.account.jid) && to.is_bare() && matches!(stanza.kind, Kind::Iq(_)) {
             let account = Some(Arc::clone(&session.account));
@@ -279,7 +279,9 @@ impl Server {
                     self.refuse(session, &stanza, &error);
                     return Flow::Done;
                 }
-                self.hand_over(session, account, stanza)
+                let flow = self.hand_over(session, account, stanza);
+                presence::was_directed(self, session, &to);
+                flow
             }
             _ => self.hand_over(session, account, stanza),
         }

@@ -98,6 +98,15 @@ async fn receive(
     if server.host(to.domain()).is_none() {
         return Err(StanzaError::new(StanzaCondition::RemoteServerNotFound));
     }
+    if to.local().is_none() {
+        if kind == PresenceType::Subscribe {
+            // the server itself has no presence to share, and nobody who could be asked later
+            let denial = PresenceType::Unsubscribed;
+            let answer = Stanza { id: stanza.id, ..between(&to, from, denial) };
+            Box::pin(receive(server, &to, answer, denial, from.clone())).await?;
+        }
+        return Ok(());
+    }
     let Some(account) = server.accounts().load(server.store(), &to).await? else {
         server.metrics().dropped_presence.up();
         return Ok(());
@@ -116,9 +125,7 @@ async fn receive(
         presence::show(server, &account, from, false);
     }
     if let Some(reply) = change.reply {
-        let mut answer = Stanza::new(Kind::Presence(reply), Payload::empty());
-        (answer.from, answer.to) = (Some(Jid::from(&to)), Some(Jid::from(from)));
-        answer.id.clone_from(&stanza.id);
+        let answer = Stanza { id: stanza.id.clone(), ..between(&to, from, reply) };
         Box::pin(receive(server, &to, answer, reply, from.clone())).await?;
     }
     if change.follow == Follow::Current {
@@ -299,7 +306,8 @@ fn owed(was: Subscription) -> impl Iterator<Item = PresenceType> {
     owed.into_iter().filter(|(is_owed, _)| *is_owed).map(|(_, kind)| kind)
 }
 
-fn farewell(from: &BareJid, to: &BareJid, kind: PresenceType) -> Stanza {
+/// A stanza of an account's server on its behalf.
+fn between(from: &BareJid, to: &BareJid, kind: PresenceType) -> Stanza {
     let mut stanza = Stanza::new(Kind::Presence(kind), Payload::empty());
     (stanza.from, stanza.to) = (Some(Jid::from(from)), Some(Jid::from(to)));
     stanza
@@ -311,7 +319,7 @@ pub(crate) async fn part(server: &Arc<Server>, account: &Arc<Account>, contact: 
         presence::show(server, account, contact, false);
     }
     for kind in owed(was) {
-        let stanza = farewell(&account.jid, contact, kind);
+        let stanza = between(&account.jid, contact, kind);
         if let Err(error) = receive(server, &account.jid, stanza, kind, contact.clone()).await {
             tracing::warn!(condition = error.condition.name(), "a contact could not be told of its removal");
         }
@@ -344,7 +352,7 @@ pub(crate) fn part_all(
         let Some(contact) = account_table::id(sql, item.jid.domain(), localpart)? else { continue };
         let (was, mut steps) = (item.subscription, Vec::new());
         for kind in owed(was) {
-            let arrived = (Arc::new(farewell(account, &item.jid, kind)), kind);
+            let arrived = (Arc::new(between(account, &item.jid, kind)), kind);
             let mut pass = false;
             let change = roster_table::change(sql, contact, account, |theirs| {
                 let Some(change) = theirs.subscription.inbound(kind) else { return Some(theirs) };

@@ -69,9 +69,8 @@ fn must_hide(account: &Account, state: &AccountState, stanza: &Stanza) -> bool {
         return false;
     }
     let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else { return false };
-    let directed = to.resource().and_then(|name| state.resource(name)).is_some_and(|resource| {
-        resource.directed.iter().any(|jid| jid == from || (jid.is_bare() && jid.as_str() == from.bare_str()))
-    });
+    let resource = to.resource().and_then(|name| state.resource(name));
+    let directed = resource.is_some_and(|resource| resource.has_directed_to(from));
     !directed && !state.shares_presence_with(account.jid.as_str(), from.bare_str())
 }
 

@@ -6,9 +6,11 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use common::{Client, DOMAIN, accounts, bare, server, server_on};
 use expect_test::expect;
+use hearth_core::account::Account;
 use hearth_core::limits::DIRECTED_PRESENCE_MAX;
 use hearth_core::sasl::Identity;
 
@@ -209,4 +211,137 @@ async fn a_guest_leaves_nothing_behind() {
     two.lose();
     one.lose();
     assert_eq!((server.accounts().count(), server.session_count()), (0, 0));
+}
+
+/// Makes `watcher` a subscriber of `watched`.
+async fn subscribe(watcher: &Client, watched: &Client) {
+    for (client, kind, other) in [(watched, "subscribed", watcher), (watcher, "subscribe", watched)] {
+        let other = other.session.account.jid.as_str();
+        client.send(&format!("<presence type='{kind}' to='{other}'/>")).await;
+    }
+}
+
+/// Whether the last that a client heard of this resource is that it is there.
+fn believes_there(client: &mut Client, resource: &str) -> bool {
+    client.take(usize::MAX);
+    let from = format!("from='{resource}'");
+    let about = std::iter::from_fn(|| client.write()).filter(|text| text.contains(&from));
+    about.last().is_some_and(|text| !text.contains("type='unavailable'"))
+}
+
+/// Waits without giving way to other tasks, for use under an account's lock.
+fn spin(done: impl Fn() -> bool) {
+    while !done() {
+        std::thread::yield_now();
+    }
+}
+
+/// A lock that was long held goes to the next in line, but not twice in a row: then whoever is quick has it first.
+fn have_turn_taken(account: &Arc<Account>) {
+    let next = account.with(|_| {
+        let account = account.clone();
+        let next = std::thread::spawn(move || account.with(|_| ()));
+        let_others_wait();
+        let_others_wait();
+        next
+    });
+    next.join().unwrap();
+}
+
+/// Lets others run until they wait for a lock.
+fn let_others_wait() {
+    (0..100).for_each(|_| std::thread::yield_now());
+}
+
+/// Whoever waits for a lock has to wake up first, so who comes then mostly overtakes him.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_is_replaced_while_he_becomes_available_leaves_no_ghost() {
+    let server = server().await;
+    accounts(&server, &["romeo", "juliet"]).await;
+    let mut juliet = Client::online(&server, "juliet", "r").await;
+    let first = Client::bind(&server, "romeo", "first").await;
+    subscribe(&juliet, &first).await;
+    let (romeo, watcher) = (first.session.account.clone(), juliet.session.account.clone());
+    let resource = format!("romeo@{DOMAIN}/r");
+    for round in 0..300 {
+        let old = Client::bind(&server, "romeo", "r").await;
+        have_turn_taken(&watcher);
+        let available = watcher.with(|_| {
+            let available = tokio::spawn(async move {
+                old.send("<presence/>").await;
+                old
+            });
+            spin(|| romeo.with(|state| state.available().next().is_some()));
+            let_others_wait();
+            available
+        });
+        let new = Client::bind(&server, "romeo", "r").await;
+        let old = available.await.unwrap();
+        assert!(!believes_there(&mut juliet, &resource), "round {round}");
+        new.send("<presence/>").await;
+        old.lose();
+        assert!(believes_there(&mut juliet, &resource), "round {round}");
+        new.lose();
+        assert!(!believes_there(&mut juliet, &resource), "round {round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_comes_again_while_he_is_missed_is_not_thought_away() {
+    let server = server().await;
+    accounts(&server, &["romeo", "juliet"]).await;
+    let mut juliet = Client::online(&server, "juliet", "r").await;
+    let first = Client::bind(&server, "romeo", "first").await;
+    subscribe(&juliet, &first).await;
+    let (romeo, watcher) = (first.session.account.clone(), juliet.session.account.clone());
+    for round in 0..300 {
+        let old = Client::online(&server, "romeo", "r").await;
+        have_turn_taken(&watcher);
+        let left = watcher.with(|_| {
+            let left = tokio::spawn(async move { old.lose() });
+            spin(|| romeo.with(|state| state.resource("r").is_none()));
+            let_others_wait();
+            left
+        });
+        let new = Client::online(&server, "romeo", "r").await;
+        left.await.unwrap();
+        assert!(believes_there(&mut juliet, &format!("romeo@{DOMAIN}/r")), "round {round}");
+        new.lose();
+        juliet.rest();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_leaves_while_he_is_shown_to_a_new_subscriber_leaves_no_ghost() {
+    let server = server().await;
+    accounts(&server, &["romeo", "juliet"]).await;
+    let mut juliet = Client::online(&server, "juliet", "r").await;
+    let watcher = juliet.session.account.clone();
+    let mut first = Some(Client::bind(&server, "romeo", "first").await);
+    let romeo = first.as_ref().unwrap().session.account.clone();
+    for round in 0..300 {
+        let leaving = Client::online(&server, "romeo", "r").await;
+        juliet.send(&format!("<presence type='subscribe' to='romeo@{DOMAIN}'/>")).await;
+        let sender = first.take().unwrap();
+        let shown = tokio::spawn(async move {
+            sender.send(&format!("<presence type='subscribed' to='juliet@{DOMAIN}'/>")).await;
+            sender
+        });
+        // as soon as juliet has the answer, his presence follows
+        let is_answered = || {
+            watcher.with(|state| {
+                let answered = state.roster.subscription(romeo.jid.as_str()).to;
+                if answered {
+                    let_others_wait();
+                }
+                answered
+            })
+        };
+        spin(is_answered);
+        leaving.lose();
+        first = Some(shown.await.unwrap());
+        assert!(!believes_there(&mut juliet, &format!("romeo@{DOMAIN}/r")), "round {round}");
+        juliet.send(&format!("<presence type='unsubscribe' to='romeo@{DOMAIN}'/>")).await;
+        juliet.rest();
+    }
 }
