@@ -57,7 +57,8 @@ impl Connection {
         self.is_handshaking = false;
         match result {
             // a reload may have brought one since the start: nobody out there shall get used to it
-            Ok((_, secured)) if secured.development && !self.may_see_development() => {
+            Ok((stream, secured)) if secured.development && !self.may_see_development() => {
+                self.socket = Socket::Tls(Box::new(stream));
                 tracing::error!(host = %secured.host, "only a development certificate is there: refused");
                 self.note_end(Ended::TlsDevelopment);
                 self.end = Ending::Gone;
