@@ -88,8 +88,12 @@ const ALL: &[Command] = &[
         name: "account import",
         node: None,
         offline: true,
-        help: "Make accounts from lines of `user@domain SCRAM-SHA-256$<iterations>:<salt>$<stored key>:<server key> …`",
-        args: &[Arg::required("accounts", ArgKind::Lines, "the lines")],
+        help: "Make accounts with the keys they had elsewhere",
+        args: &[Arg::required(
+            "accounts",
+            ArgKind::Lines,
+            "lines of `user@domain SCRAM-SHA-256$<iterations>:<salt>$<stored key>:<server key> …`",
+        )],
         run: |call| Box::pin(import::import(call)),
     },
     Command {
