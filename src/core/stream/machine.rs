@@ -298,7 +298,8 @@ impl Machine {
 
     fn write_module_features(&self, when: When, host: &Host, offer: Option<&Offer>, writer: &mut XmlWriter) {
         let server = &*self.setup.server;
-        let context = FeatureContext { server, host, secured: self.facts.encrypted, offer };
+        let guest = matches!(self.identity, Some(Identity::Anonymous { .. }));
+        let context = FeatureContext { server, host, secured: self.facts.encrypted, guest, offer };
         for feature in server.plan().stream_features().filter(|feature| feature.when == when) {
             if let Some(payload) = feature.offer(&context) {
                 writer.payload(&payload);
