@@ -66,6 +66,9 @@ impl Connection {
             Ok((stream, secured)) => {
                 self.socket = Socket::Tls(Box::new(stream));
                 self.tls = Some(format!("{} {}", secured.version, secured.cipher).into());
+                if secured.named {
+                    self.machine.name_host(secured.host);
+                }
                 let facts = ConnectionFacts {
                     encrypted: true,
                     exporter: Some(secured.exporter),

@@ -291,6 +291,25 @@ async fn every_end_of_ours_is_one_in_tls_too() {
     assert_eq!(scene.server.metrics().ends_unanswered.value(), 3);
 }
 
+/// RFC 6120 §6.3.5.
+#[tokio::test]
+async fn nothing_stands_between_the_elements_of_sasl() {
+    let scene = Scene::plain().await;
+    let mut client = scene.connect().await;
+    let began = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-1'/>";
+    let abort = "<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>";
+    client.send(OPEN).await;
+    client.until("</stream:features>").await;
+    client.send(&[began, abort, ANONYMOUS, OPEN].concat()).await;
+    let mut exchange = client.until("<?xml").await;
+    for element in ["<challenge ", "<failure ", "<success "] {
+        assert!(exchange.starts_with(element), "{element}: {exchange}");
+        let end = exchange.find(if element == "<failure " { "</failure>" } else { "/>" }).unwrap();
+        exchange.drain(..exchange[end..].find('>').unwrap() + end + 1);
+    }
+    assert_eq!(exchange, "<?xml");
+}
+
 async fn handshake(scene: &Scene, socket: TcpStream) -> tokio_rustls::client::TlsStream<TcpStream> {
     let mut roots = rustls::RootCertStore::empty();
     for file in std::fs::read_dir(scene.dir.path().join("certs")).unwrap() {
