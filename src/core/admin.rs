@@ -88,9 +88,13 @@ const ALL: &[Command] = &[
         name: "account import",
         node: None,
         offline: true,
-        help: "Make accounts from lines of `user@domain SCRAM-SHA-256$<iterations>:<salt>$<stored key>:<server key> …`",
+        help: "Make accounts with the keys they had elsewhere",
         args: &[
-            Arg::required("accounts", ArgKind::Lines, "the lines"),
+            Arg::required(
+                "accounts",
+                ArgKind::Lines,
+                "lines of `user@domain SCRAM-SHA-256$<iterations>:<salt>$<stored key>:<server key> …`",
+            ),
             Arg::optional(
                 "withhold",
                 ArgKind::Flag,

@@ -23,8 +23,8 @@ const ROSTER_VERSIONING: &str = "urn:xmpp:features:rosterver";
 const PRE_APPROVAL: &str = "urn:xmpp:features:pre-approval";
 
 fn register(m: &mut Registrar<'_>) -> Result<(), SetupError> {
-    m.stream_feature(StreamFeature::after_login("ver", ROSTER_VERSIONING));
-    m.stream_feature(StreamFeature::after_login("sub", PRE_APPROVAL));
+    m.stream_feature(StreamFeature::after_login("ver", ROSTER_VERSIONING).not_for_guests());
+    m.stream_feature(StreamFeature::after_login("sub", PRE_APPROVAL).not_for_guests());
     m.feature(Entity::Server, ns::ROSTER);
     for on in [Entity::Server, Entity::Own] {
         m.iq(Verb::Set, on, (ns::BIND, "bind"), bind_again)?;

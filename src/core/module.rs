@@ -165,6 +165,12 @@ impl Registrar<'_> {
         self.draft.features.push((on, namespace));
     }
 
+    /// A feature in the disco answer of the own account, unless it is a guest's (XEP-0175), for whom nothing is kept.
+    pub fn feature_of_kept_accounts(&mut self, namespace: &'static str) {
+        self.feature(Entity::Own, namespace);
+        self.draft.not_for_guests.push(namespace);
+    }
+
     /// An identity in the disco answer of an entity.
     pub fn identity(&mut self, on: Entity, identity: Identity) {
         self.draft.identities.push((on, identity));

@@ -53,6 +53,8 @@ pub struct ConfigSection {
 #[derive(Default)]
 pub(crate) struct Draft {
     pub(crate) features: Vec<(Entity, &'static str)>,
+    /// Those of the own account that a guest's does not have.
+    pub(crate) not_for_guests: Vec<&'static str>,
     pub(crate) identities: Vec<(Entity, Identity)>,
     pub(crate) info_forms: Vec<InfoForm>,
     pub(crate) disco_nodes: Vec<(Entity, &'static str, Arc<dyn DiscoNodes>)>,
@@ -180,6 +182,11 @@ impl Plan {
     /// The disco features of an entity, sorted.
     pub fn features(&self, on: Entity) -> impl Iterator<Item = &'static str> {
         self.draft.features.iter().filter(move |(entity, _)| *entity == on).map(|(_, namespace)| *namespace)
+    }
+
+    /// Whether the account of a guest (XEP-0175) has a feature that accounts have.
+    pub fn is_for_guests(&self, feature: &str) -> bool {
+        !self.draft.not_for_guests.contains(&feature)
     }
 
     /// The disco identities of an entity, sorted.

@@ -547,13 +547,15 @@ impl Connection {
                 tracing::info!(jid = %session.jid, "session ended");
             }
             self.place = None;
-            self.socket = Socket::Gone;
+            // whoever is still there learns that nothing was cut off (RFC 6120 §4.4); `lost` sees to those who are not
+            self.socket.close();
         }
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.socket.close();
         // its task broke: others must not wait for it
         if let Some(session) = self.session.take() {
             bind::end(&self.shared.server, &session, self.outgoing.unwritten());

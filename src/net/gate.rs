@@ -142,6 +142,11 @@ impl Gate {
         may_guess && (may_fail || is_exempt(peer, limits))
     }
 
+    /// Whether it is the account that is locked, for this address alone.
+    pub fn is_account_locked(&self, attempt: Attempt, limits: &Limits, now: Instant) -> bool {
+        guess_flow(limits).is_some_and(|flow| !self.ledger.lock().guesses.has(attempt, flow, now))
+    }
+
     /// A login from this address failed; `attempt` if it came as far as an account.
     pub fn login_failed(&self, peer: IpAddr, attempt: Option<Attempt>, limits: &Limits, now: Instant) {
         let mut ledger = self.ledger.lock();

@@ -1,9 +1,10 @@
 //! A client's socket, in plain text or inside TLS, polled without a buffer of its own while it is idle.
 
 use std::cell::RefCell;
+use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -72,5 +73,17 @@ impl Socket {
             Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
             Self::Gone => Poll::Ready(Ok(())),
         }
+    }
+
+    /// Ends a connection that is not waited for: one attempt at the same end in order, and the socket is dropped. A
+    /// client whose own buffer is full does not get it.
+    pub fn close(&mut self) {
+        let farewell = std::future::poll_fn(|cx| self.poll_shutdown(cx));
+        // the turn's budget may be used up: this is the last there is
+        let farewell = std::pin::pin!(tokio::task::unconstrained(farewell));
+        if let Poll::Ready(Err(error)) = farewell.poll(&mut Context::from_waker(Waker::noop())) {
+            tracing::debug!(%error, "no end in order");
+        }
+        *self = Self::Gone;
     }
 }

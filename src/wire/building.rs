@@ -51,6 +51,10 @@ impl Building {
         let names = Names { tag, scope: None, root };
         names.check_attributes()?;
         let namespace = names.element()?;
+        if (namespace, tag.name.local()) == (ns::STREAM, "stream") {
+            // its end tag will not come before that of the stream it is meant to be
+            return Err(Misbehaved::SecondStream);
+        }
         let stanza = if namespace == content { StanzaName::parse(tag.name.local()) } else { None };
         let head = match stanza {
             Some(_) if !tag.name.prefix().is_empty() => return Err(Misbehaved::PrefixedContent),

@@ -54,6 +54,8 @@ pub enum Misbehaved {
     TooManyDeclarations(u32),
     #[error("data after the end of the stream")]
     AfterClose,
+    #[error("a second stream within the stream")]
+    SecondStream,
 }
 
 impl From<Misbehaved> for StreamCondition {
@@ -75,6 +77,8 @@ impl From<Misbehaved> for StreamCondition {
             | Misbehaved::Comment
             | Misbehaved::ProcessingInstruction
             | Misbehaved::Doctype => Self::RestrictedXml,
+            // RFC 6120 §4.8.4, §4.9.3.24: what it would contain is of no interest
+            Misbehaved::SecondStream => Self::UnsupportedStanzaType,
             // RFC 6120 §4.8.5: not to be accepted, let alone passed on
             Misbehaved::PrefixedContent => Self::BadNamespacePrefix,
             Misbehaved::LooseText => Self::BadFormat,

@@ -115,6 +115,9 @@ fn whole(call: &IqCall) -> NodeInfo {
             .iter_mut()
             .filter(|i| i.category == ACCOUNT.category)
             .for_each(|i| i.kind = "anonymous");
+        if call.on != Entity::Server {
+            info.features.retain(|feature| call.server.plan().is_for_guests(feature));
+        }
     }
     info
 }

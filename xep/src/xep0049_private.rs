@@ -50,7 +50,7 @@ fn register(m: &mut Registrar<'_>) -> Result<(), SetupError> {
     let config: Live<Config> = m.config(|_| Ok(()))?;
     // where clients look, and where they send it
     m.feature(Entity::Server, NS);
-    m.feature(Entity::Own, NS);
+    m.feature_of_kept_accounts(NS);
     let read = config.clone();
     m.iq(Verb::Get, Entity::Own, (NS, "query"), move |call| get(read.now().kind(), call))?;
     m.iq(Verb::Set, Entity::Own, (NS, "query"), move |call| set(config.now().kind(), call))?;

@@ -51,7 +51,7 @@ mod tests {
         let scene = Scene::new("").await;
         let sasl = Offer::new(&Policy::default(), facts);
         let (server, host) = (&*scene.server, &*scene.host());
-        let context = FeatureContext { server, host, secured: true, offer: Some(&sasl) };
+        let context = FeatureContext { server, host, secured: true, guest: false, offer: Some(&sasl) };
         assert_eq!(offer(&context).as_ref().map(Payload::as_str), expected);
     }
 

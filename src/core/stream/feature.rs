@@ -26,6 +26,8 @@ pub struct FeatureContext<'a> {
     pub host: &'a Host,
     /// Whether TLS is on.
     pub secured: bool,
+    /// Whether who has logged in is a guest (XEP-0175): an account for as long as its session lasts.
+    pub guest: bool,
     /// What SASL offers beside it; `None` after login.
     pub offer: Option<&'a Offer>,
 }
@@ -70,6 +72,11 @@ impl StreamFeature {
     pub fn only_if(self, holds: impl Fn(&FeatureContext<'_>) -> bool + Send + Sync + 'static) -> Self {
         let always = self.clone();
         self.made_by(move |context| if holds(context) { always.offer(context) } else { None })
+    }
+
+    /// The same, offered to those only whose account is kept: guests cannot use it.
+    pub fn not_for_guests(self) -> Self {
+        self.only_if(|context| !context.guest)
     }
 
     /// Its element, if it is offered here.

@@ -32,11 +32,11 @@ pub(crate) struct Opened {
     pub(crate) lang: Option<Box<str>>,
 }
 
-/// Judges a header.
+/// Judges a header that is addressed to this host, by its `to` or by what is known otherwise.
 ///
 /// # Errors
 /// The stream error it earns.
-pub(crate) fn judge(header: &Header, hosts: &Hosts) -> Result<Opened, StreamCondition> {
+pub(crate) fn judge(header: &Header, to: Option<&str>, hosts: &Hosts) -> Result<Opened, StreamCondition> {
     if header.namespace != ns::STREAM {
         return Err(StreamCondition::InvalidNamespace);
     }
@@ -51,19 +51,32 @@ pub(crate) fn judge(header: &Header, hosts: &Hosts) -> Result<Opened, StreamCond
     if !matches!(header.content.as_deref(), None | Some(ns::CLIENT | ns::STREAM)) {
         return Err(StreamCondition::InvalidNamespace);
     }
-    let to = header.to.as_deref().ok_or(StreamCondition::ImproperAddressing)?;
+    let to = to.ok_or(StreamCondition::ImproperAddressing)?;
     let host = host(to, hosts).ok_or(StreamCondition::HostUnknown)?;
     if !speaks_version(header.version.as_deref()) {
         return Err(StreamCondition::UnsupportedVersion);
     }
     let from =
         header.from.as_deref().map(Jid::parse).transpose().map_err(|_| StreamCondition::InvalidFrom)?;
-    let lang = header.lang.as_deref().filter(|lang| !lang.is_empty() && lang.len() <= LANG_BYTES_MAX);
+    // what is no language is not put on other people's screens: the stream has none then
+    let lang = header.lang.as_deref().filter(|lang| is_language_tag(lang));
     Ok(Opened { host: Arc::clone(host), from, lang: lang.map(Into::into) })
 }
 
 /// RFC 5646 §4.4.1 wants room for 35 characters; what is longer is nobody's language.
 const LANG_BYTES_MAX: usize = 35;
+
+/// Whether it has the shape of a language tag (RFC 5646 §2.1): subtags of at most eight letters and digits with hyphens
+/// between, the first of letters. That is an NMTOKEN, too (RFC 6120 §4.7.4, §8.1.5).
+fn is_language_tag(tag: &str) -> bool {
+    let is_subtag = |subtag: &str| {
+        (1..=8).contains(&subtag.len()) && subtag.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    let primary = tag.split('-').next().unwrap_or_default();
+    tag.len() <= LANG_BYTES_MAX
+        && tag.split('-').all(is_subtag)
+        && primary.bytes().all(|byte| byte.is_ascii_alphabetic())
+}
 
 /// The host that a header is addressed to.
 pub(crate) fn host<'a>(to: &str, hosts: &'a Hosts) -> Option<&'a Arc<Host>> {
@@ -130,6 +143,20 @@ mod tests {
         assert_eq!(lower_version(Some("1.1")).as_deref(), Some("1.0"));
         assert_eq!(lower_version(Some("0.9")).as_deref(), Some("0.9"));
         assert_eq!(lower_version(None), None);
+    }
+
+    #[test]
+    fn a_language_has_the_shape_of_a_tag() {
+        for tag in ["de", "tlh", "de-CH-1996", "zh-Hant-TW", "x-klingon", "i-default", "sl-rozaj-biske-1994"]
+        {
+            assert!(is_language_tag(tag), "{tag}");
+        }
+        let long = "en-".repeat(12) + "US";
+        for no in
+            ["", "-", "de-", "-de", "de--CH", "d\u{e9}", "de CH", "!!not a lang<", "1a", "germanish", &long]
+        {
+            assert!(!is_language_tag(no), "{no}");
+        }
     }
 
     #[test]

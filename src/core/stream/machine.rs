@@ -18,7 +18,7 @@ use super::policy::StartTls;
 use super::register;
 use super::sasl::{self, Login};
 use crate::ended::Ended;
-use crate::host::Host;
+use crate::host::{Host, Hosts};
 use crate::limits::{PRE_AUTH_IQS_MAX, SASL_ATTEMPTS_MAX, SASL_EXCHANGES_MAX};
 use crate::outbox::End;
 use crate::random;
@@ -68,6 +68,8 @@ pub struct Machine {
     state: State,
     /// The host of the last header.
     host: Option<Arc<Host>>,
+    /// The host that the client asked TLS for, if it named one.
+    named: Option<Arc<str>>,
     /// The client's language.
     lang: Option<Box<str>>,
     /// Our header of the present document was sent.
@@ -88,6 +90,7 @@ impl Machine {
             setup,
             state: State::Opening,
             host: None,
+            named: None,
             lang: None,
             is_open: false,
             facts,
@@ -118,6 +121,11 @@ impl Machine {
     /// TLS was on from the first byte.
     pub fn begin_secured(&mut self, facts: ConnectionFacts) {
         self.facts = facts;
+    }
+
+    /// The client asked TLS for this host (SNI, RFC 6066 §3).
+    pub fn name_host(&mut self, host: Arc<str>) {
+        self.named = Some(host);
     }
 
     /// Whether the answer to a look-up will take milliseconds of CPU.
@@ -202,7 +210,8 @@ impl Machine {
     /// §4.2, §4.3.3: a header is answered with a header and features.
     fn open(&mut self, header: &Header, out: &mut Vec<Output>) -> State {
         let hosts = self.setup.server.hosts();
-        let speaker = header.to.as_deref().and_then(|to| header::host(to, &hosts)).unwrap_or(hosts.first());
+        let addressed = header.to.clone().or_else(|| self.assumed_host(&hosts));
+        let speaker = addressed.as_deref().and_then(|to| header::host(to, &hosts)).unwrap_or(hosts.first());
         let to = header
             .from
             .as_deref()
@@ -210,7 +219,7 @@ impl Machine {
             .map(|from| from.to_bare().to_string());
         let (from, version) = (speaker.domain.to_string(), header::lower_version(header.version.as_deref()));
         self.send_header(OpenHeader { from, to, version, id: String::new() }, out);
-        let opened = match header::judge(header, &hosts) {
+        let opened = match header::judge(header, addressed.as_deref(), &hosts) {
             Ok(opened) => opened,
             Err(condition) => return self.fail(condition, None, out),
         };
@@ -229,6 +238,17 @@ impl Machine {
         self.host = Some(opened.host);
         self.lang = opened.lang;
         self.features(out)
+    }
+
+    /// §4.7.2: a header without `to` goes to the host of the stream before, to the one that TLS was asked for, or to the
+    /// only one there is.
+    fn assumed_host(&self, hosts: &Hosts) -> Option<String> {
+        let before = self.host.as_ref().map(|host| host.domain.to_string());
+        before.or_else(|| self.named.as_deref().map(str::to_owned)).or_else(|| {
+            let mut all = hosts.all();
+            let first = all.next()?;
+            all.next().is_none().then(|| first.domain.to_string())
+        })
     }
 
     /// What a later header of the same connection may not change: the host and who the client is.
@@ -298,7 +318,8 @@ impl Machine {
 
     fn write_module_features(&self, when: When, host: &Host, offer: Option<&Offer>, writer: &mut XmlWriter) {
         let server = &*self.setup.server;
-        let context = FeatureContext { server, host, secured: self.facts.encrypted, offer };
+        let guest = matches!(self.identity, Some(Identity::Anonymous { .. }));
+        let context = FeatureContext { server, host, secured: self.facts.encrypted, guest, offer };
         for feature in server.plan().stream_features().filter(|feature| feature.when == when) {
             if let Some(payload) = feature.offer(&context) {
                 writer.payload(&payload);

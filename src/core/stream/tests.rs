@@ -266,6 +266,39 @@ async fn sasl_out_of_order_fails_and_the_client_may_try_again() {
 }
 
 #[tokio::test]
+async fn a_header_without_a_host_goes_to_the_one_that_tls_was_asked_for() {
+    let nobody = &HEADER.replace("to='a.example' ", "");
+    check_at_first(nobody, None, "header from a.example; error improper-addressing; close").await;
+    check_at_first(
+        nobody,
+        Some("moved.example"),
+        "header from moved.example; error see-other-host b.example:5222; close",
+    )
+    .await;
+    // and to that of the stream before
+    let mut script = Script::new(&server().await, StartTls::Required, true);
+    [HEADER, PLAIN, "found"].iter().for_each(|what| script.happens(what));
+    script.lines.clear();
+    script.happens(nobody);
+    assert_eq!(script.lines, ["header from a.example", "features bind session ver sub"]);
+}
+
+async fn check_at_first(header: &str, named: Option<&str>, expected: &str) {
+    let mut script = Script::new(&server().await, StartTls::Required, true);
+    named.into_iter().for_each(|host| script.machine.name_host(host.into()));
+    script.happens(header);
+    assert_eq!(script.lines.join("; "), expected);
+}
+
+#[tokio::test]
+async fn guests_are_offered_what_works_for_them() {
+    const ANONYMOUS: &str = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/>";
+    let mut script = Script::new(&server().await, StartTls::Required, true);
+    [HEADER, ANONYMOUS, HEADER].iter().for_each(|what| script.happens(what));
+    assert_eq!(script.lines.last().map(String::as_str), Some("features bind session"), "{:?}", script.lines);
+}
+
+#[tokio::test]
 async fn attempts_to_log_in_and_to_bind_are_counted() {
     let mut script = Script::new(&server().await, StartTls::Required, true);
     script.happens(HEADER);

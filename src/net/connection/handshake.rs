@@ -57,7 +57,8 @@ impl Connection {
         self.is_handshaking = false;
         match result {
             // a reload may have brought one since the start: nobody out there shall get used to it
-            Ok((_, secured)) if secured.development && !self.may_see_development() => {
+            Ok((stream, secured)) if secured.development && !self.may_see_development() => {
+                self.socket = Socket::Tls(Box::new(stream));
                 tracing::error!(host = %secured.host, "only a development certificate is there: refused");
                 self.note_end(Ended::TlsDevelopment);
                 self.end = Ending::Gone;
@@ -65,6 +66,9 @@ impl Connection {
             Ok((stream, secured)) => {
                 self.socket = Socket::Tls(Box::new(stream));
                 self.tls = Some(format!("{} {}", secured.version, secured.cipher).into());
+                if secured.named {
+                    self.machine.name_host(secured.host);
+                }
                 let facts = ConnectionFacts {
                     encrypted: true,
                     exporter: Some(secured.exporter),

@@ -20,13 +20,19 @@ use super::{Bound, Connection, Resume};
 impl Connection {
     pub(super) fn look_up(&mut self, account: BareJid) {
         let server = Arc::clone(self.server());
-        let (gate, peer) = (&self.shared.gate, self.peer.ip());
+        let (gate, peer, now) = (&self.shared.gate, self.peer.ip(), Instant::now());
         let attempt = gate.attempt(peer, &account);
-        let may = gate.may_log_in(peer, attempt, &server.settings().limits, Instant::now());
+        let limits = &server.settings().limits;
+        let may = gate.may_log_in(peer, attempt, limits, now);
         self.attempt = Some(attempt);
         if !may {
             // not a SASL failure: clients take that for a wrong password
-            let text = Some("too many failed logins from your address; try again later".to_owned());
+            let text = if gate.is_account_locked(attempt, limits, now) {
+                "too many failed logins to this account from your address; try again later"
+            } else {
+                "too many failed logins from your address; try again later"
+            };
+            let text = Some(text.to_owned());
             let condition = Some(StreamCondition::PolicyViolation);
             return self.input(Input::End(End { condition, text, why: Ended::LoginsLimited }));
         }

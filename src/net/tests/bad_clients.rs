@@ -267,6 +267,49 @@ async fn what_comes_in_plain_text_behind_starttls_is_void() {
     assert!(end.starts_with("<stream:error><not-authorized"), "{end}");
 }
 
+/// RFC 6120 §4.4: TLS tells the end of a connection from one that was cut.
+#[tokio::test]
+async fn every_end_of_ours_is_one_in_tls_too() {
+    let limits = Limits { login_s_max: 1, stanza_s_max: 1, close_s_max: 1, ..Limits::default() };
+    let scene = Scene::new(StartTls::Required, limits).await;
+    let [logged_in, cut_short] = [
+        [OPEN, ANONYMOUS, OPEN, BIND, "<message>"].concat(),
+        [OPEN, ANONYMOUS, OPEN, BIND, "</stream:stream>"].concat(),
+    ];
+    // nothing is said or answered; a stanza is not finished; an error is not answered; both sides close
+    let clients = [OPEN, &logged_in, &[OPEN, "<x/>"].concat(), &cut_short].map(str::to_owned);
+    for says in clients {
+        let socket = scene.connect_to(scene.direct).await.socket;
+        let mut client = handshake(&scene, socket).await;
+        client.write_all(says.as_bytes()).await.unwrap();
+        let mut heard = Vec::new();
+        let end = client.read_to_end(&mut heard).await;
+        let heard = String::from_utf8_lossy(&heard);
+        assert!(heard.ends_with("</stream:stream>"), "{says}: {heard}");
+        assert!(end.is_ok(), "{says}: {end:?}");
+    }
+    assert_eq!(scene.server.metrics().ends_unanswered.value(), 3);
+}
+
+/// RFC 6120 §6.3.5.
+#[tokio::test]
+async fn nothing_stands_between_the_elements_of_sasl() {
+    let scene = Scene::plain().await;
+    let mut client = scene.connect().await;
+    let began = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-1'/>";
+    let abort = "<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>";
+    client.send(OPEN).await;
+    client.until("</stream:features>").await;
+    client.send(&[began, abort, ANONYMOUS, OPEN].concat()).await;
+    let mut exchange = client.until("<?xml").await;
+    for element in ["<challenge ", "<failure ", "<success "] {
+        assert!(exchange.starts_with(element), "{element}: {exchange}");
+        let end = exchange.find(if element == "<failure " { "</failure>" } else { "/>" }).unwrap();
+        exchange.drain(..exchange[end..].find('>').unwrap() + end + 1);
+    }
+    assert_eq!(exchange, "<?xml");
+}
+
 async fn handshake(scene: &Scene, socket: TcpStream) -> tokio_rustls::client::TlsStream<TcpStream> {
     let mut roots = rustls::RootCertStore::empty();
     for file in std::fs::read_dir(scene.dir.path().join("certs")).unwrap() {

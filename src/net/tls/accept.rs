@@ -52,6 +52,8 @@ impl Use {
 pub struct Secured {
     /// The virtual host whose certificate the client has seen.
     pub host: Arc<str>,
+    /// Whether the client named a host (SNI) to be shown its certificate.
+    pub named: bool,
     /// The channel binding `tls-exporter` (RFC 9266 §2). In TLS 1.3 all libraries agree on it; in TLS 1.2 some clients
     /// export without a context where the RFC has an empty one, and get another value.
     pub exporter: [u8; 32],
@@ -194,6 +196,7 @@ fn secured(host: &HostTls, connection: &ServerConnection) -> Result<Secured, Acc
     let exporter = connection.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b""))?;
     Ok(Secured {
         host: Arc::clone(host.domain()),
+        named: connection.server_name().is_some(),
         exporter,
         end_point: host.end_point_binding().cloned(),
         version,

@@ -97,7 +97,7 @@ async fn closed_registration_is_no_service() {
 /// Whether the stream features tell of registration.
 fn is_offered(scene: &Scene) -> bool {
     let (server, host) = (&*scene.server, &*scene.host());
-    let context = FeatureContext { server, host, secured: true, offer: None };
+    let context = FeatureContext { server, host, secured: true, guest: false, offer: None };
     let feature = server.plan().stream_features().find(|feature| feature.name == "register").unwrap();
     feature.offer(&context).is_some()
 }

@@ -15,6 +15,22 @@ fn at_start(document: impl AsRef<[u8]>) -> Option<Misbehaved> {
     read(&mut client(), document).1.err()
 }
 
+/// RFC 6120 §4.8.4: its start tag decides; its end may never come.
+#[test]
+fn a_stream_holds_no_stream() {
+    for second in [
+        HEADER,
+        "<stream:stream>",
+        "<stream:stream/>",
+        "<s:stream xmlns:s='http://etherx.jabber.org/streams'>",
+    ] {
+        earns(breach(second), Misbehaved::SecondStream, "unsupported-stanza-type");
+    }
+    assert_eq!(breach("<stream:other>"), None);
+    assert_eq!(breach("<stream xmlns='urn:x'>"), None);
+    assert_eq!(breach("<message><stream:stream/></message>"), None);
+}
+
 /// RFC 6120 §11.6.
 #[test]
 fn only_utf_8_is_understood() {

@@ -127,6 +127,7 @@ fn check_agreement(document: &[u8], consumed: usize, whole: &Outcome) {
         Err(
             Misbehaved::LooseText
             | Misbehaved::PrefixedContent
+            | Misbehaved::SecondStream
             | Misbehaved::TooManyBytes(_)
             | Misbehaved::TooManyElements(_)
             | Misbehaved::TooDeep(_)
