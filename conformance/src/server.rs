@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client::Target;
 use crate::faults::{Disk, SlowSync};
@@ -185,8 +186,8 @@ impl Server {
 
     /// SIGTERM, without waiting.
     pub(crate) fn terminate(&self) -> Result<()> {
-        let status = Command::new("kill").arg(self.pid()?.to_string()).status()?;
-        if status.success() { Ok(()) } else { bail!("kill: {status}") }
+        let pid = i32::try_from(self.pid()?).ok().and_then(Pid::from_raw).context("no process number")?;
+        kill_process(pid, Signal::TERM).context("SIGTERM")
     }
 
     /// Waits until the process is gone.

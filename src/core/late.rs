@@ -11,6 +11,8 @@ use crate::outbox::{Item, Rejected};
 pub struct Late {
     /// What sessions gave back, in the order in which they did.
     back: VecDeque<Item>,
+    /// What was given back or new before, and found no room in the store.
+    rest: VecDeque<Item>,
     /// What has come since.
     new: VecDeque<Item>,
     new_bytes: usize,
@@ -38,19 +40,21 @@ impl Late {
 
     /// All of it, in order.
     pub(crate) fn into_items(mut self) -> VecDeque<Item> {
+        self.back.append(&mut self.rest);
         self.back.append(&mut self.new);
         self.back
     }
 
     /// What is left of all of it.
-    pub(crate) fn rest(back: VecDeque<Item>) -> Self {
-        Self { back, ..Self::default() }
+    pub(crate) fn rest(rest: VecDeque<Item>) -> Self {
+        Self { rest, ..Self::default() }
     }
 
     /// Stanzas that wait, and their bytes.
     pub(crate) fn load(&self) -> (usize, usize) {
-        let back: usize = self.back.iter().map(|item| item.stanza.weight_bytes()).sum();
-        (self.back.len() + self.new.len(), back + self.new_bytes)
+        let old = || self.back.iter().chain(&self.rest);
+        let bytes: usize = old().map(|item| item.stanza.weight_bytes()).sum();
+        (old().count() + self.new.len(), bytes + self.new_bytes)
     }
 }
 
@@ -80,6 +84,15 @@ mod tests {
         assert_eq!(late.load().0, 5);
         let ids = late.into_items().into_iter().filter_map(|item| item.stanza.id.clone());
         assert_eq!(ids.collect::<String>(), "abcde");
+    }
+
+    #[test]
+    fn what_found_no_room_is_behind_what_comes_back() {
+        let mut late = Late::rest([item("b", 1)].into());
+        late.push(item("c", 1)).unwrap();
+        late.give_back([item("a", 1)].into());
+        let ids = late.into_items().into_iter().filter_map(|item| item.stanza.id.clone());
+        assert_eq!(ids.collect::<String>(), "abc");
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub const SASL_EXCHANGES_MAX: u8 = 20;
 pub const PRE_AUTH_IQS_MAX: u8 = 20;
 /// Requests to subscribe that one account keeps unanswered; further ones are dropped (RFC 6121 §3.1.3, warning).
 pub const PENDING_REQUESTS_MAX: usize = 200;
-/// Content of such a request that is kept; a larger one is kept without its content.
+/// Content of such a request, which is kept whole; a larger one is refused.
 pub const PENDING_REQUEST_BYTES_MAX: usize = 4_096;
 /// Content of a presence: it goes to every contact, and is kept as long as the resource is available.
 pub const PRESENCE_BYTES_MAX: usize = 32 * 1024;

@@ -188,7 +188,10 @@ fn hold(server: &Server, state: &mut AccountState, stanza: &Arc<Stanza>, choice:
             let name = stanza.to.as_ref().and_then(Jid::resource);
             let is_named = |session: &Session| name == Some(session.resource());
             let is_ending = |session: &Session| is_named(session) && session.outbox.is_ending();
+            // the log has to be given first, and waits for an end itself
+            let waits_for_log = state.log.has_offline && state.log.drain.is_none() && state.awaits_end();
             state.late.is_some()
+                || waits_for_log
                 || state.leaving.iter().any(|session| is_named(session))
                 || state.resources.iter().any(|resource| is_ending(&resource.session))
         }

@@ -244,8 +244,8 @@ impl Outbox {
         self.settled.load(Ordering::Acquire)
     }
 
-    /// It has; the connection is told.
-    pub(crate) fn settle(&self) {
+    /// It has, or there is no connection any more that would wait for it; the connection is told.
+    pub fn settle(&self) {
         self.settled.store(true, Ordering::Release);
         self.task.wake();
     }

@@ -347,8 +347,13 @@ fn answers(
         (true, Some(Some(resource))) if resource.is_available() => {
             vec![plain(PresenceType::Available, resource.session.jid.clone())]
         }
-        (false, Some(Some(resource))) if resource.has_directed_to(from) => {
+        // §4.6.6: who was told of a resource may hear of it again, and of no other
+        (_, Some(Some(resource))) if resource.has_directed_to(from) => {
             vec![plain(PresenceType::Available, resource.session.jid.clone())]
+        }
+        (false, None) if state.resources.iter().any(|resource| resource.has_directed_to(from)) => {
+            let told = state.resources.iter().filter(|resource| resource.has_directed_to(from));
+            told.map(|resource| plain(PresenceType::Available, resource.session.jid.clone())).collect()
         }
         (false, _) => vec![plain(PresenceType::Unsubscribed, bare)],
         (true, Some(_)) => vec![plain(PresenceType::Unavailable, to.clone())],

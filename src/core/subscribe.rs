@@ -51,6 +51,12 @@ pub(crate) fn outbound(
         // one's own presence needs no subscription (§8.5.2, §4.2.2): nothing to change, nobody to ask
         return Flow::Done;
     }
+    if kind == PresenceType::Subscribe
+        && let Err(error) = acceptable(server, &stanza, &contact)
+    {
+        server.refuse(session, &stanza, &error);
+        return Flow::Done;
+    }
     let (server, session) = (Arc::clone(server), Arc::clone(session));
     Flow::Block(Box::pin(async move {
         let account = Arc::clone(&session.account);
@@ -58,6 +64,18 @@ pub(crate) fn outbound(
             server.refuse(&session, &stanza, &error);
         }
     }))
+}
+
+/// A request is kept whole until it is answered, and shown at every login (§3.1.3 rule 4): so it must be small. And it must
+/// have a way to go, or it would be pending for ever.
+fn acceptable(server: &Server, request: &Stanza, contact: &BareJid) -> Result<(), StanzaError> {
+    if request.payload.as_str().len() > PENDING_REQUEST_BYTES_MAX {
+        return Err(StanzaError::new(StanzaCondition::PolicyViolation).with_text("the request is too large"));
+    }
+    match server.hosts().get(contact.domain()) {
+        Some(_) => Ok(()),
+        None => Err(StanzaError::new(StanzaCondition::RemoteServerNotFound)),
+    }
 }
 
 /// Carries a subscription stanza out of an account: state, routing, what follows.
@@ -115,7 +133,7 @@ async fn receive(
         server.metrics().dropped_presence.up();
         return Ok(());
     }
-    let stanza = Arc::new(bounded(stanza));
+    let stanza = Arc::new(stanza);
     let decide = move |item: &RosterItem| item.subscription.inbound(kind);
     let Some(change) = change(server, &account, from, Some((Arc::clone(&stanza), kind)), decide).await?
     else {
@@ -140,14 +158,6 @@ fn is_flooded(account: &Account, from: &BareJid) -> bool {
         let pending = state.roster.items().iter().filter(|item| item.subscription.pending_in).count();
         pending >= PENDING_REQUESTS_MAX && !state.roster.subscription(from.as_str()).pending_in
     })
-}
-
-/// What is kept and shown at every login must be small: a request keeps its content only if that is.
-fn bounded(stanza: Stanza) -> Stanza {
-    if stanza.payload.as_str().len() <= PENDING_REQUEST_BYTES_MAX {
-        return stanza;
-    }
-    Stanza { payload: Arc::default(), extended: None, ..stanza }
 }
 
 /// Changes an account's state towards a contact; `arrived` is the stanza to deliver if the change says so, before the

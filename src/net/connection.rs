@@ -218,8 +218,8 @@ impl Connection {
                 self.end = Ending::Gone;
             }
         }
-        self.settle();
         self.yields = false;
+        self.settle();
         let mut reads = 0;
         loop {
             self.poll_waiting(cx);
@@ -252,6 +252,7 @@ impl Connection {
         if self.behind.is_empty()
             && let Some((stanza, flaw)) = self.held.take()
             && self.machine.is_live()
+            && self.session.as_ref().is_some_and(|session| !session.outbox.is_ending())
         {
             self.live(stanza, flaw);
         }
@@ -419,7 +420,8 @@ impl Connection {
 
     /// Writes what is rendered, then renders more; true if something was written and there may be more.
     fn poll_output(&mut self, cx: &mut Context<'_>) -> bool {
-        if matches!(self.socket, Socket::Gone) {
+        // what a connection that is gone did not write finds another way: nothing of it may leave any more
+        if self.end == Ending::Gone || matches!(self.socket, Socket::Gone) {
             return false;
         }
         let was_full = !self.outgoing.is_empty();
@@ -427,10 +429,7 @@ impl Connection {
             let wrote = self.outgoing.poll_write(cx, &mut self.socket);
             self.note_rows();
             match wrote {
-                Poll::Pending => {
-                    self.end_stalled();
-                    return false;
-                }
+                Poll::Pending => return self.end_stalled(),
                 Poll::Ready(Err(error)) => {
                     self.lost(Some(error));
                     return false;
@@ -452,16 +451,17 @@ impl Connection {
     }
 
     /// A session that was told to end ends now, even if its client does not read: what is queued finds another way, and
-    /// the client has the time of a close to read what is written already, and why.
-    fn end_stalled(&mut self) {
+    /// the client has the time of a close to read what is written already, and why. True if it did: there is to be read
+    /// again, for the end of the client's stream.
+    fn end_stalled(&mut self) -> bool {
         if self.has_left || self.machine.is_closing() {
-            return;
+            return false;
         }
         let end = self.session.as_ref().and_then(|session| session.outbox.spoken_end());
-        if let Some(end) = end {
-            self.is_stalled = true;
-            self.input(Input::End(end));
-        }
+        let Some(end) = end else { return false };
+        self.is_stalled = true;
+        self.input(Input::End(end));
+        true
     }
 
     /// What has left has arrived, even if the next write finds the connection broken.
@@ -558,6 +558,8 @@ impl Drop for Connection {
         self.socket.close();
         // its task broke: others must not wait for it
         if let Some(session) = self.session.take() {
+            // rows that are committed from here on release themselves
+            session.outbox.settle();
             bind::end(&self.shared.server, &session, self.outgoing.unwritten());
         }
         self.behind.drain(..).for_each(|behind| behind.release(&self.shared.server));

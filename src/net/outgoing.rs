@@ -101,6 +101,8 @@ impl Outgoing {
 
     /// The items that were not (wholly) written.
     pub fn unwritten(&mut self) -> VecDeque<Item> {
+        self.bytes = String::new();
+        self.written = 0;
         self.items.drain(..).map(|(_, item)| item).collect()
     }
 }

@@ -450,7 +450,9 @@ impl Machine {
 
     /// Only a module's own iqs are answered before authentication (XEP-0077).
     fn before_auth(&mut self, stanza: Stanza, flaw: Option<Flaw>, out: &mut Vec<Output>) -> State {
-        let entry = if flaw.is_none() && !self.must_secure() {
+        // §4.3.5: to the server itself only
+        let is_ours = stanza.to.as_ref().is_none_or(|to| self.is_own(to));
+        let entry = if flaw.is_none() && is_ours && !self.must_secure() {
             register::find(&self.setup.server, &stanza)
         } else {
             None
@@ -474,6 +476,14 @@ impl Machine {
         let (Some(child), Kind::Iq(kind)) = (child, stanza.kind) else {
             return self.fail(StreamCondition::NotAuthorized, None, out);
         };
+        // §4.3.5: before there is a resource, to the server and the account itself only
+        if stanza.to.as_ref().is_some_and(|to| !self.is_own(to)) {
+            return self.fail(StreamCondition::NotAuthorized, None, out);
+        }
+        // §8.1.2.1
+        if stanza.from.as_ref().is_some_and(|from| from.local().is_none() || !self.is_own(from)) {
+            return self.fail(StreamCondition::InvalidFrom, None, out);
+        }
         if kind != IqType::Set || flaw.is_some() {
             return self.bind_refused(&stanza, &StanzaError::new(StanzaCondition::BadRequest), out);
         }
@@ -482,6 +492,15 @@ impl Machine {
             asked.and_then(|bind| bind.get_child("resource", ns::BIND).map(hearth_wire::Element::text));
         out.push(Output::Bind(resource.filter(|name| !name.is_empty())));
         State::Binding(stanza)
+    }
+
+    /// Whether an address is the stream's host, or the account that has logged in.
+    fn is_own(&self, jid: &Jid) -> bool {
+        let is_host = || self.host.as_ref().is_some_and(|host| Jid::from(&host.domain) == *jid);
+        match &self.identity {
+            Some(Identity::Account(account)) if jid.eq_bare(account) => true,
+            _ => is_host(),
+        }
     }
 
     /// §7.7.3: the client may try again, a few times.

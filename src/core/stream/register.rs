@@ -75,12 +75,6 @@ pub(crate) fn find(server: &Server, stanza: &Stanza) -> Option<(PreAuthEntry, Ve
 pub async fn answer(entry: PreAuthEntry, call: PreAuthCall) -> Option<Stanza> {
     let stanza = call.stanza.clone();
     let host = hearth_wire::Jid::from(&call.host.domain);
-    if stanza.to.as_ref().is_some_and(|to| *to != host) {
-        // whoever that is, before login there is nobody but the stream's host
-        let mut refusal = stanza.bounce(&StanzaError::new(StanzaCondition::ServiceUnavailable))?;
-        refusal.to = None;
-        return Some(refusal);
-    }
     let mut reply = match (entry.handle)(call).await {
         Ok(Reply::Result(payload)) => stanza.reply(Kind::Iq(IqType::Result), payload),
         Ok(Reply::Sent) => return None,
