@@ -300,15 +300,20 @@ async fn written(session: &Arc<Session>, row: i64) {
 /// A session has written these rows: they are delivered (a client without acknowledgements counts as having received what
 /// has left our buffer).
 pub fn delivered(server: &Arc<Server>, session: &Arc<Session>, rows: &[i64]) {
-    session.account.with(|state| rows.iter().for_each(|row| state.log.owed.write(*row)));
+    forget_also(server, &session.account, rows);
     session.note_flushed(rows.last().copied().unwrap_or_default());
-    forget_soon(server, &session.account);
 }
 
 /// Sees to it that delivered rows are removed from the store.
 pub(crate) fn forget_soon(server: &Arc<Server>, owner: &Arc<Account>) {
+    forget_also(server, owner, &[]);
+}
+
+/// The same, with rows that have just been written: under one lock.
+fn forget_also(server: &Arc<Server>, owner: &Arc<Account>, rows: &[i64]) {
     let Some(account) = owner.id else { return };
     let begin = owner.with(|state| {
+        rows.iter().for_each(|row| state.log.owed.write(*row));
         let wanted = state.log.owed.has_written() && !state.log.forgetting;
         state.log.forgetting |= wanted;
         wanted

@@ -29,8 +29,8 @@ pub(crate) fn available(server: &Arc<Server>, session: &Arc<Session>, stanza: St
         return;
     };
     let presence = Arc::new(stanza);
-    let (contacts, drain) = session.account.with(|state| {
-        let Some(resource) = state.resource_of(session.id) else { return (Vec::new(), None) };
+    let (contacts, version, drain) = session.account.with(|state| {
+        let Some(resource) = state.resource_of(session.id) else { return (Vec::new(), 0, None) };
         let initial = resource.presence.replace(Arc::clone(&presence)).is_none();
         resource.priority = priority;
         tell_own(server, state, &presence);
@@ -42,13 +42,21 @@ pub(crate) fn available(server: &Arc<Server>, session: &Arc<Session>, stanza: St
             0.. => offline::begin(state, session).map(|drain| (Arc::clone(session), drain)),
             _ => offline::stop(server, state, session),
         };
-        (contacts(state, initial), drain)
+        (contacts(state, initial), state.roster.version(), drain)
     });
     for contact in &contacts {
         meet(server, session, contact, &presence);
     }
-    let told = contacts.into_iter().filter(|contact| contact.hears).map(|contact| contact.jid);
-    agree(server, &session.account, &session.jid, told.collect(), Some(&presence));
+    // nearly always nothing has changed meanwhile, and nobody has to be looked at again
+    let holds = session.account.with(|state| {
+        let same_contacts = state.roster.version() == version;
+        let now = state.resource_of(session.id).and_then(|resource| resource.presence.as_ref());
+        same_contacts && now.is_some_and(|now| Arc::ptr_eq(now, &presence))
+    });
+    if !holds {
+        let told = contacts.into_iter().filter(|contact| contact.hears).map(|contact| contact.jid);
+        agree(server, &session.account, &session.jid, told.collect(), Some(&presence));
+    }
     if let Some((taker, drain)) = drain {
         offline::start(server, &taker, drain);
     }

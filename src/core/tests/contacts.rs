@@ -13,6 +13,7 @@ use expect_test::expect;
 use hearth_core::account::Account;
 use hearth_core::limits::DIRECTED_PRESENCE_MAX;
 use hearth_core::sasl::Identity;
+use hearth_core::server::Server;
 
 const PEOPLE: usize = 50;
 
@@ -253,14 +254,20 @@ fn let_others_wait() {
     (0..100).for_each(|_| std::thread::yield_now());
 }
 
+/// Juliet is there and subscribed to romeo, of whom a session is connected without presence.
+async fn watched() -> (Arc<Server>, Client, Client) {
+    let server = server().await;
+    accounts(&server, &["romeo", "juliet"]).await;
+    let juliet = Client::online(&server, "juliet", "r").await;
+    let first = Client::bind(&server, "romeo", "first").await;
+    subscribe(&juliet, &first).await;
+    (server, juliet, first)
+}
+
 /// Whoever waits for a lock has to wake up first, so who comes then mostly overtakes him.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn who_is_replaced_while_he_becomes_available_leaves_no_ghost() {
-    let server = server().await;
-    accounts(&server, &["romeo", "juliet"]).await;
-    let mut juliet = Client::online(&server, "juliet", "r").await;
-    let first = Client::bind(&server, "romeo", "first").await;
-    subscribe(&juliet, &first).await;
+    let (server, mut juliet, first) = watched().await;
     let (romeo, watcher) = (first.session.account.clone(), juliet.session.account.clone());
     let resource = format!("romeo@{DOMAIN}/r");
     for round in 0..300 {
@@ -288,11 +295,7 @@ async fn who_is_replaced_while_he_becomes_available_leaves_no_ghost() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn who_comes_again_while_he_is_missed_is_not_thought_away() {
-    let server = server().await;
-    accounts(&server, &["romeo", "juliet"]).await;
-    let mut juliet = Client::online(&server, "juliet", "r").await;
-    let first = Client::bind(&server, "romeo", "first").await;
-    subscribe(&juliet, &first).await;
+    let (server, mut juliet, first) = watched().await;
     let (romeo, watcher) = (first.session.account.clone(), juliet.session.account.clone());
     for round in 0..300 {
         let old = Client::online(&server, "romeo", "r").await;

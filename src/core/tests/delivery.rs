@@ -26,6 +26,20 @@ async fn two() -> (Arc<Server>, Client) {
     (server, romeo)
 }
 
+/// Sends juliet so many messages, `m0` and so on.
+async fn send_many(romeo: &Client, count: usize, message: fn(&str, &str) -> String) {
+    for n in 0..count {
+        romeo.send(&message("juliet", &format!("m{n}"))).await;
+    }
+}
+
+/// A session of juliet that has been given all that waited for her.
+async fn come(server: &Arc<Server>, resource: &str) -> Client {
+    let client = Client::online(server, "juliet", resource).await;
+    client.drained().await;
+    client
+}
+
 /// Lets everything that waits for the store come to its end.
 async fn settled(server: &Server) {
     for _ in 0..3 {
@@ -64,28 +78,23 @@ async fn offline_messages_come_once_in_order_and_only_to_the_first_who_is_ready(
     negative.send("<presence><priority>-1</priority></presence>").await;
     negative.drained().await;
     check(&mut negative, expect!["presence\n"]);
-    let mut first = Client::online(&server, "juliet", "first").await;
-    first.drained().await;
+    let mut first = come(&server, "first").await;
     negative.rest();
     check(&mut first, expect!["presence\nmessage m1 chat\nmessage m2 chat\nmessage m3 chat\n"]);
-    let mut second = Client::online(&server, "juliet", "second").await;
-    second.drained().await;
+    let mut second = come(&server, "second").await;
     second.rest();
     check(&mut negative, expect!["presence\n"]);
     second.lose();
     first.lose();
     settled(&server).await;
-    let mut later = Client::online(&server, "juliet", "later").await;
-    later.drained().await;
+    let mut later = come(&server, "later").await;
     check(&mut later, expect!["presence\n"]);
 }
 
 #[tokio::test]
 async fn a_session_that_ends_in_mid_drain_leaves_the_rest_to_the_next() {
     let (server, romeo) = two().await;
-    for n in 0..250 {
-        romeo.send(&chat("juliet", &format!("m{n}"))).await;
-    }
+    send_many(&romeo, 250, chat).await;
     let mut given = Vec::new();
     // 7 are written, some more lie in the buffer, the rest in queue and store
     for _ in 0..3 {
@@ -109,9 +118,7 @@ async fn a_session_that_ends_in_mid_drain_leaves_the_rest_to_the_next() {
 #[tokio::test]
 async fn a_drain_goes_on_at_another_session_that_is_there_already() {
     let (server, romeo) = two().await;
-    for n in 0..150 {
-        romeo.send(&chat("juliet", &format!("m{n}"))).await;
-    }
+    send_many(&romeo, 150, chat).await;
     let mut first = Client::online(&server, "juliet", "first").await;
     assert_eq!(first.next().await, "message m0 chat");
     let mut second = Client::online(&server, "juliet", "second").await;
@@ -138,8 +145,7 @@ async fn what_was_not_written_finds_one_other_way() {
     juliet.lose();
     settled(&server).await;
     check(&mut romeo, expect!["iq q error: cancel service-unavailable\n"]);
-    let mut juliet = Client::online(&server, "juliet", "r").await;
-    juliet.drained().await;
+    let mut juliet = come(&server, "r").await;
     check(&mut juliet, expect!["message m2 chat\nmessage m3 chat\n"]);
 }
 
@@ -181,8 +187,7 @@ async fn a_message_whose_row_fails_is_refused_and_nobody_sees_it() {
     check(&mut romeo, expect!["message m1 error: wait internal-server-error\n"]);
     server.store().write(|sql| sql.run("DROP TRIGGER log_no", &[])).await.unwrap();
     romeo.send(&chat("juliet", "m2")).await;
-    let mut juliet = Client::online(&server, "juliet", "r").await;
-    juliet.drained().await;
+    let mut juliet = come(&server, "r").await;
     check(&mut juliet, expect!["message m2 chat\n"]);
     check(&mut romeo, expect![""]);
 }
@@ -201,8 +206,7 @@ async fn a_store_that_is_busy_makes_senders_wait_and_then_says_so() {
     drop(held);
     settled(&server).await;
     romeo.send(&chat("juliet", "m2")).await;
-    let mut juliet = Client::online(&server, "juliet", "r").await;
-    juliet.drained().await;
+    let mut juliet = come(&server, "r").await;
     check(&mut juliet, expect!["message m2 chat\n"]);
     server.store().close().await.unwrap();
 }
@@ -228,9 +232,7 @@ async fn what_has_no_row_waits_behind_what_has_one() {
 #[tokio::test]
 async fn what_is_addressed_to_a_resource_comes_to_it_while_another_is_drained() {
     let (server, romeo) = two().await;
-    for n in 0..150 {
-        romeo.send(&chat("juliet", &format!("m{n}"))).await;
-    }
+    send_many(&romeo, 150, chat).await;
     let mut balcony = Client::bind(&server, "juliet", "balcony").await;
     let mut chamber = Client::online(&server, "juliet", "chamber").await;
     assert_eq!(chamber.next().await, "message m0 chat");
@@ -293,8 +295,7 @@ async fn an_account_that_is_removed_takes_nothing_and_says_so() {
     settled(&server).await;
     check(&mut romeo, expect!["message m1 error: cancel service-unavailable\n"]);
     accounts(&server, &["juliet"]).await;
-    let mut heir = Client::online(&server, "juliet", "r").await;
-    heir.drained().await;
+    let mut heir = come(&server, "r").await;
     check(&mut heir, expect![""]);
     let rows = |sql: &mut dyn hearth_store::Sql| {
         hearth_store::SqlExt::one(sql, "SELECT COUNT(*) FROM log", &[], |row| row.int(0))
@@ -319,9 +320,7 @@ fn messages(lines: &str) -> Vec<String> {
 #[tokio::test]
 async fn a_session_that_reads_the_log_slowly_delays_nobody_else() {
     let (server, romeo) = two().await;
-    for n in 0..20 {
-        romeo.send(&large("juliet", &format!("m{n}"))).await;
-    }
+    send_many(&romeo, 20, large).await;
     let mut slow = Client::online(&server, "juliet", "slow").await;
     assert_eq!(slow.next().await, "message m0 chat");
     let mut quick = Client::online(&server, "juliet", "quick").await;
@@ -344,17 +343,14 @@ async fn a_session_that_reads_the_log_slowly_delays_nobody_else() {
     slow.lose();
     quick.lose();
     settled(&server).await;
-    let mut later = Client::online(&server, "juliet", "later").await;
-    later.drained().await;
+    let mut later = come(&server, "later").await;
     check(&mut later, expect![""]);
 }
 
 #[tokio::test]
 async fn what_has_no_row_does_not_overtake_the_log() {
     let (server, romeo) = two().await;
-    for n in 0..20 {
-        romeo.send(&large("juliet", &format!("m{n}"))).await;
-    }
+    send_many(&romeo, 20, large).await;
     let mut juliet = Client::online(&server, "juliet", "r").await;
     assert_eq!(juliet.next().await, "message m0 chat");
     let fleeting =
@@ -416,8 +412,7 @@ async fn what_is_not_known_to_be_written_when_a_stream_closes_comes_before_what_
     romeo.send(&chat("juliet", "m2")).await;
     juliet.lose();
     settled(&server).await;
-    let mut juliet = Client::online(&server, "juliet", "r").await;
-    juliet.drained().await;
+    let mut juliet = come(&server, "r").await;
     check(
         &mut juliet,
         expect![[r#"
@@ -442,8 +437,7 @@ async fn what_all_sessions_lost_waits_in_the_log() {
     second.lose();
     first.lose();
     settled(&server).await;
-    let mut juliet = Client::online(&server, "juliet", "r").await;
-    juliet.drained().await;
+    let mut juliet = come(&server, "r").await;
     check(
         &mut juliet,
         expect![[r#"
@@ -474,8 +468,7 @@ async fn what_was_not_written_waits_for_room_in_the_store() {
         tokio::task::yield_now().await;
     }
     settled(&server).await;
-    let mut juliet = Client::online(&server, "juliet", "r").await;
-    juliet.drained().await;
+    let mut juliet = come(&server, "r").await;
     check(
         &mut juliet,
         expect![[r#"
@@ -492,9 +485,7 @@ async fn what_was_not_written_waits_for_room_in_the_store() {
 #[tokio::test]
 async fn who_goes_away_in_mid_drain_leaves_the_rest_to_another() {
     let (server, romeo) = two().await;
-    for n in 0..20 {
-        romeo.send(&large("juliet", &format!("m{n}"))).await;
-    }
+    send_many(&romeo, 20, large).await;
     let mut first = Client::online(&server, "juliet", "first").await;
     assert_eq!(first.next().await, "message m0 chat");
     let mut second = Client::online(&server, "juliet", "second").await;
@@ -513,8 +504,7 @@ async fn what_is_given_back_to_the_log_comes_before_what_had_no_row() {
     for text in ["m1", "m2", "m3"] {
         romeo.send(&chat("juliet", text)).await;
     }
-    let mut first = Client::online(&server, "juliet", "first").await;
-    first.drained().await;
+    let mut first = come(&server, "first").await;
     for text in ["m4", "m5"] {
         romeo.send(&chat("juliet", text)).await;
     }
@@ -562,8 +552,7 @@ async fn what_is_new_waits_for_all_sessions_that_end() {
     b.lose();
     a.lose();
     settled(&server).await;
-    let mut juliet = Client::online(&server, "juliet", "r").await;
-    juliet.drained().await;
+    let mut juliet = come(&server, "r").await;
     assert_eq!(messages(&juliet.rest()).last().unwrap(), "m3");
 }
 
