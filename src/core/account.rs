@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use hearth_wire::{BareJid, Jid, Stanza};
+use hearth_wire::{BareJid, Jid, Kind, Stanza};
 use parking_lot::Mutex;
 
 use crate::drain::Drain;
@@ -170,6 +170,35 @@ impl AccountState {
     /// Whether some session has ended, or was told to, and has not yet said what it wrote.
     pub(crate) fn awaits_end(&self) -> bool {
         !self.leaving.is_empty() || self.resources.iter().any(|resource| resource.session.outbox.is_ending())
+    }
+
+    /// Whether older messages of this sender may have to find another way first: what nobody was given but sessions that
+    /// are ending, or what waits for their ends already (RFC 6120 §10.1). What a session that stays has in its queue too is
+    /// in order there, and other senders' messages have no order with these.
+    pub(crate) fn awaits_older(&self, stanza: &Stanza) -> bool {
+        let Some(from) = stanza.from.as_ref().filter(|_| self.is_unsettled()) else { return false };
+        let is_senders = |item: &Item| {
+            matches!(item.stanza.kind, Kind::Message(_))
+                && item.stanza.from.as_ref().is_none_or(|other| other.bare_str() == from.bare_str())
+        };
+        if self.late.as_ref().is_some_and(|late| late.has(is_senders)) {
+            return true;
+        }
+        let ending = || {
+            let bound = self.resources.iter().map(|resource| &resource.session);
+            self.leaving.iter().chain(bound.filter(|session| session.outbox.is_ending()))
+        };
+        let count = ending().count() as u32;
+        let is_alone = |item: &Item| match item.row {
+            0 => item.is_with(count),
+            row => self.log.owed.is_with(row, count),
+        };
+        ending().any(|session| session.outbox.owes(|item| is_senders(item) && is_alone(item)))
+    }
+
+    /// Whether what waits in the log must be given first, and cannot yet.
+    pub(crate) fn awaits_log(&self) -> bool {
+        self.log.has_offline && self.log.drain.is_none() && self.is_unsettled()
     }
 
     /// Puts a stanza into the queues of some resources, for one that is being given the log behind what waits there.

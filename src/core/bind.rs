@@ -1,6 +1,5 @@
 //! The life of a session: an identity proved, a resource bound, and its end in whatever way.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hearth_store::{Permit, StoreError};
@@ -15,7 +14,7 @@ use crate::host::Host;
 use crate::late::Late;
 use crate::message;
 use crate::offline;
-use crate::outbox::{End, Item};
+use crate::outbox::End;
 use crate::presence::{self, Farewell};
 use crate::random;
 use crate::sasl::{Identity, KeysMark};
@@ -148,11 +147,11 @@ fn claim(
     }
 }
 
-/// Ends a session, however it came to that. What it was given but did not write (`unwritten`, then its queue) finds another
-/// way. Ending it again does nothing.
-pub fn end(server: &Arc<Server>, session: &Arc<Session>, unwritten: VecDeque<Item>) {
+/// Ends a session, however it came to that. What it was given but did not write finds another way. Ending it again does
+/// nothing.
+pub fn end(server: &Arc<Server>, session: &Arc<Session>) {
     leave(server, session);
-    settle(server, session, unwritten);
+    settle(server, session);
 }
 
 /// A session takes nothing new: its contacts hear that it is unavailable. [`settle`] must follow as soon as it is known
@@ -189,12 +188,11 @@ impl Departure {
     }
 }
 
-/// What a session that left was given but did not write (`unwritten`, then its queue) finds another way. Settling it again
-/// does nothing.
-pub fn settle(server: &Arc<Server>, session: &Arc<Session>, mut unwritten: VecDeque<Item>) {
+/// What a session that left was given but did not write finds another way. Settling it again does nothing.
+pub fn settle(server: &Arc<Server>, session: &Arc<Session>) {
     // under one lock, so that nothing newer comes before what was not written
     let settled = session.account.with(|state| {
-        unwritten.extend(session.outbox.seal()?);
+        let mut unwritten = session.outbox.seal()?;
         offline::hand_back(state, session, &mut unwritten);
         state.leaving.retain(|leaving| leaving.id != session.id);
         if !unwritten.is_empty() {

@@ -122,7 +122,9 @@ mod tests {
     fn due(drain: &mut Drain, row: i64) -> String {
         let outbox = Outbox::default();
         drain.flush(row, &outbox).unwrap();
-        outbox.take(usize::MAX).0.into_iter().filter_map(|item| item.stanza.id.clone()).collect()
+        let mut due = String::new();
+        outbox.take(usize::MAX, |item| due.push_str(item.stanza.id.as_deref().unwrap_or_default()));
+        due
     }
 
     #[test]

@@ -50,6 +50,11 @@ impl Late {
         Self { rest, ..Self::default() }
     }
 
+    /// Whether something like this waits.
+    pub(crate) fn has(&self, what: impl FnMut(&Item) -> bool) -> bool {
+        self.back.iter().chain(&self.rest).chain(&self.new).any(what)
+    }
+
     /// Stanzas that wait, and their bytes.
     pub(crate) fn load(&self) -> (usize, usize) {
         let old = || self.back.iter().chain(&self.rest);

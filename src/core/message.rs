@@ -175,23 +175,22 @@ fn judge(server: &Server, account: &Account, state: &mut AccountState, stanza: &
     }
 }
 
-/// A message must not come before older ones that a session got and may not have written. As long as that is not known,
-/// it waits.
+/// A message must not come before older ones of its sender that a session got and may not have written. As long as that is
+/// not known, it waits.
 fn hold(server: &Server, state: &mut AccountState, stanza: &Arc<Stanza>, choice: Choice) -> Option<Verdict> {
     if !matches!(stanza.kind, Kind::Message(_)) {
         return None;
     }
     let waits = match choice {
-        Choice::NonNegative | Choice::Unclaimed => state.is_unsettled(),
+        Choice::NonNegative => state.awaits_log() || state.awaits_older(stanza),
+        Choice::Unclaimed => state.awaits_older(stanza),
         // one of that name may have been replaced, or has just been told to end
         Choice::Addressed => {
             let name = stanza.to.as_ref().and_then(Jid::resource);
             let is_named = |session: &Session| name == Some(session.resource());
             let is_ending = |session: &Session| is_named(session) && session.outbox.is_ending();
-            // the log has to be given first, and waits for an end itself
-            let waits_for_log = state.log.has_offline && state.log.drain.is_none() && state.awaits_end();
-            state.late.is_some()
-                || waits_for_log
+            state.awaits_log()
+                || state.late.is_some() && state.awaits_older(stanza)
                 || state.leaving.iter().any(|session| is_named(session))
                 || state.resources.iter().any(|resource| is_ending(&resource.session))
         }

@@ -43,6 +43,11 @@ impl Item {
         }
     }
 
+    /// Whether nobody has it but sessions that end, so many of them.
+    pub(crate) fn is_with(&self, ending: u32) -> bool {
+        self.copies.as_ref().is_none_or(|copies| copies.are_with(ending))
+    }
+
     /// The session ended before it was written. True if it has to find another way: nobody else was given it, or all
     /// those who were have lost it too.
     pub(crate) fn lost(&self) -> bool {
@@ -69,6 +74,11 @@ impl Copies {
 
     fn written(&self) {
         self.0.fetch_or(WRITTEN, Ordering::AcqRel);
+    }
+
+    /// Whether none was written, and no more are on their way than so many.
+    fn are_with(&self, ending: u32) -> bool {
+        self.0.load(Ordering::Acquire) <= ending
     }
 
     /// True if this was the last and none was written.
@@ -109,6 +119,8 @@ struct Queue {
 #[derive(Debug, Default)]
 pub struct Outbox {
     queue: Mutex<Queue>,
+    /// Taken out to be written, and not known to have left. Locked before the queue, where both are.
+    sent: Mutex<VecDeque<Item>>,
     /// Whether the session takes nothing any more; for those who only want to know that.
     ending: AtomicBool,
     /// Whether everything that was not written has found another way.
@@ -185,27 +197,63 @@ impl Outbox {
         self.task.register(task);
     }
 
-    /// Takes what is queued, in order, until it comes to `bytes_max` (but at least one), and the word to end if it was
+    /// Takes what is queued, in order, until it comes to `bytes_max` (but at least one), and shows each to `render`. It
+    /// stays known here until it is [`written`](Self::written). Answers how many it were, and the word to end if it was
     /// spoken and nothing is left before it.
-    pub fn take(&self, bytes_max: usize) -> (VecDeque<Item>, Option<End>) {
+    pub fn take(&self, bytes_max: usize, render: impl FnMut(&Item)) -> (usize, Option<End>) {
+        let mut sent = self.sent.lock();
+        let before = sent.len();
+        let end = self.move_to(&mut sent, bytes_max);
+        // others may queue meanwhile
+        sent.range(before..).for_each(render);
+        (sent.len() - before, end)
+    }
+
+    fn move_to(&self, sent: &mut VecDeque<Item>, bytes_max: usize) -> Option<End> {
         let mut queue = self.queue.lock();
         if queue.bytes.saturating_sub(bytes_max) <= CROWDED_BYTES {
             self.crowded.store(false, Ordering::Relaxed);
         }
         if queue.bytes <= bytes_max {
             queue.bytes = 0;
-            return (std::mem::take(&mut queue.items), queue.end.clone());
+            match sent.is_empty() {
+                true => *sent = std::mem::take(&mut queue.items),
+                false => sent.append(&mut std::mem::take(&mut queue.items)),
+            }
+            return queue.end.clone();
         }
-        let mut taken = VecDeque::new();
         let mut bytes = 0;
         while bytes < bytes_max {
             let Some(item) = queue.items.pop_front() else { break };
             bytes += item.stanza.weight_bytes();
-            taken.push_back(item);
+            sent.push_back(item);
         }
         queue.bytes = queue.bytes.saturating_sub(bytes);
-        let end = if queue.items.is_empty() { queue.end.clone() } else { None };
-        (taken, end)
+        if queue.items.is_empty() { queue.end.clone() } else { None }
+    }
+
+    /// The first so many of what was taken have left: to where there are acknowledgements of its own, to the client's
+    /// account they have arrived. Answers their rows in the log.
+    pub fn written(&self, count: usize) -> Vec<i64> {
+        let mut sent = self.sent.lock();
+        let count = count.min(sent.len());
+        let rows = sent.drain(..count).filter_map(|item| {
+            item.written();
+            (item.row != 0).then_some(item.row)
+        });
+        let rows = rows.collect();
+        if sent.is_empty() {
+            // an idle session holds no memory
+            *sent = VecDeque::new();
+        }
+        rows
+    }
+
+    /// Whether something like this was given to the session and is not known to have left.
+    pub(crate) fn owes(&self, mut what: impl FnMut(&Item) -> bool) -> bool {
+        let sent = self.sent.lock();
+        let queue = self.queue.lock();
+        sent.iter().chain(&queue.items).any(&mut what)
     }
 
     /// Stanzas that wait and their bytes; for those who ask what holds memory.
@@ -229,13 +277,15 @@ impl Outbox {
         self.queue.lock().end.clone()
     }
 
-    /// Takes nothing in any more, and gives back what was not taken out; `None`: it was sealed before. The word to end
-    /// still reaches the connection.
+    /// Takes nothing in any more, and gives back what is not known to have left; `None`: it was sealed before. The word to
+    /// end still reaches the connection.
     pub(crate) fn seal(&self) -> Option<VecDeque<Item>> {
+        let mut sent = self.sent.lock();
         let mut queue = self.queue.lock();
         self.ending.store(true, Ordering::Release);
         queue.bytes = 0;
-        let items = std::mem::take(&mut queue.items);
+        let mut items = std::mem::take(&mut *sent);
+        items.append(&mut queue.items);
         (!std::mem::replace(&mut queue.sealed, true)).then_some(items)
     }
 
@@ -271,15 +321,24 @@ mod tests {
         outbox.push(item(big)).unwrap();
         assert_eq!(outbox.push(item(big)), Err(Rejected::Full));
         assert_eq!(outbox.push(item(1)), Err(Rejected::Closed));
-        let (items, end) = outbox.take(usize::MAX);
-        assert_eq!((items.len(), end.unwrap().condition), (1, Some(StreamCondition::ResourceConstraint)));
+        let (items, end) = outbox.take(usize::MAX, |_| ());
+        assert_eq!((items, end.unwrap().condition), (1, Some(StreamCondition::ResourceConstraint)));
     }
 
     #[test]
-    fn a_sealed_queue_gives_back_what_was_not_taken() {
+    fn a_sealed_queue_gives_back_what_has_not_left() {
         let outbox = Outbox::default();
-        outbox.push(item(1)).unwrap();
-        assert_eq!(outbox.seal().map(|items| items.len()), Some(1));
+        for row in 1..=4 {
+            outbox.push(Item { row, ..item(1) }).unwrap();
+        }
+        let mut shown = Vec::new();
+        outbox.take(item(1).stanza.weight_bytes() * 3, |item| shown.push(item.row));
+        assert_eq!(shown, [1, 2, 3]);
+        assert_eq!(outbox.written(2), [1, 2]);
+        assert!(outbox.owes(|item| item.row == 3) && outbox.owes(|item| item.row == 4));
+        assert!(!outbox.owes(|item| item.row == 2));
+        let back = outbox.seal().unwrap();
+        assert_eq!(back.iter().map(|item| item.row).collect::<Vec<_>>(), [3, 4]);
         assert_eq!(outbox.push(item(1)), Err(Rejected::Closed));
         assert!(outbox.seal().is_none(), "only once");
     }
@@ -288,11 +347,13 @@ mod tests {
     fn a_message_in_several_queues_is_lost_only_with_the_last_of_them() {
         let copies = Copies::default();
         copies.begin(2);
+        assert!(copies.are_with(2) && !copies.are_with(1));
         assert!(!copies.lost());
+        assert!(copies.are_with(1));
         assert!(copies.lost());
         let copies = Copies::default();
         copies.begin(2);
         copies.written();
-        assert!(!copies.lost() && !copies.lost(), "one has it");
+        assert!(!copies.are_with(2) && !copies.lost() && !copies.lost(), "one has it");
     }
 }

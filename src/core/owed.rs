@@ -30,6 +30,11 @@ impl Owed {
         self.queued.contains_key(&row)
     }
 
+    /// Whether a row has not arrived, and no more sessions have it in their queues than so many.
+    pub fn is_with(&self, row: i64, sessions: u32) -> bool {
+        !self.written.contains(&row) && self.queued.get(&row).is_some_and(|copies| *copies <= sessions)
+    }
+
     /// A session has written the row: it has arrived.
     pub fn write(&mut self, row: i64) {
         self.queued.remove(&row);

@@ -14,7 +14,7 @@ use hearth_wire::{BareJid, Stanza, StanzaError, framer};
 use crate::bind::{self, BindRequest};
 use crate::host::{Host, HostConfig, Hosts};
 use crate::offline;
-use crate::outbox::{End, Item};
+use crate::outbox::End;
 use crate::router::{Behind, Flow};
 use crate::sasl::{Credentials, ITERATIONS_MIN, Identity, Password};
 use crate::server::Server;
@@ -79,7 +79,7 @@ pub struct Client {
     /// Its session.
     pub session: Arc<Session>,
     /// Taken from the queue and not written: what a connection has in its buffer.
-    buffer: VecDeque<Item>,
+    buffer: VecDeque<String>,
     /// The word to end, once it was taken.
     pub end: Option<End>,
 }
@@ -160,19 +160,20 @@ impl Client {
 
     /// Takes up to so many bytes into the buffer.
     pub fn take(&mut self, bytes_max: usize) {
-        let (items, end) = self.session.outbox.take(bytes_max);
-        self.buffer.extend(items);
+        let (_, end) = self.session.outbox.take(bytes_max, |item| {
+            let mut text = String::new();
+            item.stanza.write(&mut text, item.to.as_ref(), None);
+            self.buffer.push_back(text);
+        });
         self.end = self.end.take().or(end);
     }
 
     /// Writes the next stanza of the buffer.
     pub fn write(&mut self) -> Option<String> {
-        let item = self.buffer.pop_front()?;
-        let mut text = String::new();
-        item.stanza.write(&mut text, item.to.as_ref(), None);
-        item.written();
-        if item.row > 0 {
-            offline::delivered(&self.server, &self.session, &[item.row]);
+        let text = self.buffer.pop_front()?;
+        let rows = self.session.outbox.written(1);
+        if !rows.is_empty() {
+            offline::delivered(&self.server, &self.session, &rows);
         }
         Some(text)
     }
@@ -215,7 +216,7 @@ impl Client {
 
     /// The connection is gone: what is in its buffer was not written.
     pub fn lose(self) {
-        bind::end(&self.server, &self.session, self.buffer);
+        bind::end(&self.server, &self.session);
     }
 }
 

@@ -466,9 +466,12 @@ impl Connection {
 
     /// What has left has arrived, even if the next write finds the connection broken.
     fn note_rows(&mut self) {
-        let rows = self.outgoing.take_rows();
-        if let Some(session) = self.session.as_ref().filter(|_| !rows.is_empty()) {
-            offline::delivered(&self.shared.server, session, &rows);
+        let left = self.outgoing.take_left();
+        if let Some(session) = self.session.as_ref().filter(|_| left > 0) {
+            let rows = session.outbox.written(left);
+            if !rows.is_empty() {
+                offline::delivered(&self.shared.server, session, &rows);
+            }
         }
     }
 
@@ -478,11 +481,9 @@ impl Connection {
             return false;
         }
         let Some(session) = &self.session else { return false };
-        let (items, end) = session.outbox.take(RENDER_BYTES_MAX);
-        let some = !items.is_empty() || end.is_some();
-        for item in items {
-            self.outgoing.push(item);
-        }
+        let outgoing = &mut self.outgoing;
+        let (taken, end) = session.outbox.take(RENDER_BYTES_MAX, |item| outgoing.push(item));
+        let some = taken > 0 || end.is_some();
         if let Some(end) = end {
             self.input(Input::End(end));
         }
@@ -504,7 +505,7 @@ impl Connection {
         }
         // what was asked before the end is answered before the end (RFC 6120 §4.4)
         if let Some(session) = self.session.as_ref().filter(|_| !self.is_stalled) {
-            session.outbox.take(usize::MAX).0.into_iter().for_each(|item| self.outgoing.push(item));
+            session.outbox.take(usize::MAX, |item| self.outgoing.push(item));
         }
         self.outgoing.sink().push_str("</stream:stream>");
         let now = Instant::now();
@@ -537,7 +538,7 @@ impl Connection {
         if let Some(session) = &self.session {
             bind::leave(&self.shared.server, session);
             if is_gone || self.outgoing.is_empty() {
-                bind::settle(&self.shared.server, session, self.outgoing.unwritten());
+                bind::settle(&self.shared.server, session);
             }
             is_settled = session.outbox.is_settled();
         }
@@ -560,7 +561,7 @@ impl Drop for Connection {
         if let Some(session) = self.session.take() {
             // rows that are committed from here on release themselves
             session.outbox.settle();
-            bind::end(&self.shared.server, &session, self.outgoing.unwritten());
+            bind::end(&self.shared.server, &session);
         }
         self.behind.drain(..).for_each(|behind| behind.release(&self.shared.server));
         // no cause: its task was dropped with the runtime, or broke

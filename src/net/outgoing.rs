@@ -1,4 +1,4 @@
-//! What a connection still has to write: rendered bytes, and which stanzas of the session they are.
+//! What a connection still has to write: rendered bytes, and where in them each stanza of the session ends.
 
 use std::collections::VecDeque;
 use std::io;
@@ -19,12 +19,12 @@ const RECORD_BYTES_MAX: usize = 16 * 1024;
 pub struct Outgoing {
     bytes: String,
     written: usize,
-    /// Items in `bytes`, each with where it ends.
-    items: VecDeque<(usize, Item)>,
+    /// Where in `bytes` each stanza of the session ends.
+    ends: VecDeque<usize>,
     /// TLS holds something back.
     unflushed: bool,
-    /// The rows among what has left since they were last asked for.
-    rows: Vec<i64>,
+    /// How many of those have left since that was last asked for.
+    left: usize,
 }
 
 impl Outgoing {
@@ -34,9 +34,9 @@ impl Outgoing {
     }
 
     /// Renders an item of the session's queue.
-    pub fn push(&mut self, item: Item) {
+    pub fn push(&mut self, item: &Item) {
         item.stanza.write(&mut self.bytes, item.to.as_ref(), None);
-        self.items.push_back((self.bytes.len(), item));
+        self.ends.push_back(self.bytes.len());
     }
 
     /// Whether everything has left.
@@ -51,7 +51,7 @@ impl Outgoing {
 
     /// Takes the rendered bytes away, to be written elsewhere.
     pub fn take(&mut self) -> String {
-        self.items.clear();
+        self.ends.clear();
         self.written = 0;
         std::mem::take(&mut self.bytes)
     }
@@ -80,29 +80,19 @@ impl Outgoing {
             self.unflushed = true;
         }
         self.bytes = String::new();
-        self.items = VecDeque::new();
+        self.ends = VecDeque::new();
         self.written = 0;
         Poll::Ready(Ok(()))
     }
 
-    /// The rows that have left since the last time, whether or not the rest of what was written did.
-    pub fn take_rows(&mut self) -> Vec<i64> {
-        std::mem::take(&mut self.rows)
+    /// How many stanzas of the session have left since the last time, whether or not the rest of what was written did.
+    pub fn take_left(&mut self) -> usize {
+        std::mem::take(&mut self.left)
     }
 
     fn forget_written(&mut self) {
-        while let Some((_, item)) = self.items.pop_front_if(|(end, _)| *end <= self.written) {
-            item.written();
-            if item.row != 0 {
-                self.rows.push(item.row);
-            }
+        while self.ends.pop_front_if(|end| *end <= self.written).is_some() {
+            self.left += 1;
         }
-    }
-
-    /// The items that were not (wholly) written.
-    pub fn unwritten(&mut self) -> VecDeque<Item> {
-        self.bytes = String::new();
-        self.written = 0;
-        self.items.drain(..).map(|(_, item)| item).collect()
     }
 }

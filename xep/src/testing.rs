@@ -234,6 +234,6 @@ impl Client {
 
     /// The connection ends.
     pub(crate) fn leave(&self) {
-        bind::end(&self.server, &self.session, VecDeque::new());
+        bind::end(&self.server, &self.session);
     }
 }

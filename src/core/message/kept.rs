@@ -165,7 +165,7 @@ fn release_row(server: &Server, state: &mut AccountState, stanza: &Arc<Stanza>, 
     state.log.newest = state.log.newest.max(row);
     let choice = match choice(state, stanza) {
         // older ones may have to find another way first
-        _ if state.is_unsettled() => Choice::Unclaimed,
+        _ if state.awaits_log() || state.awaits_older(stanza) => Choice::Unclaimed,
         choice @ (Choice::Addressed | Choice::NonNegative) => choice,
         _ => Choice::Unclaimed,
     };

@@ -66,7 +66,7 @@ async fn a_slow_reader_is_counted_once_and_what_it_is_not_given_each_time() {
     }
     let metrics = server.metrics();
     assert_eq!((metrics.slow_readers.value(), metrics.dropped_session.value()), (1, 0), "romeo was told");
-    let (_, end) = juliet.session.outbox.take(usize::MAX);
+    let (_, end) = juliet.session.outbox.take(usize::MAX, |_| ());
     assert_eq!(end.unwrap().why, Ended::SlowReader);
     let _other = Client::online(&server, "juliet", "garden").await;
     assert_eq!((metrics.slow_readers.value(), metrics.dropped_session.value()), (1, 1), "its presence");

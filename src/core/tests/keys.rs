@@ -119,7 +119,7 @@ async fn a_login_with_the_old_password_cannot_be_bound() {
 
     let session = Client::bind(&server, "romeo", "r").await.session;
     server.set_keys(&bare("romeo"), keys(), None).await.unwrap();
-    let end = session.outbox.take(usize::MAX).1.unwrap();
+    let end = session.outbox.take(usize::MAX, |_| ()).1.unwrap();
     assert_eq!(end.condition, Some(StreamCondition::NotAuthorized));
     assert_eq!(bind_proved(&server, "romeo", old).await, Err(StanzaCondition::NotAuthorized));
     let new = mark(&server, "romeo").await;

@@ -19,7 +19,7 @@ fn serve(server: &Arc<Server>, domains: &[&str]) {
 }
 
 fn end(client: &Client) -> Option<End> {
-    client.session.outbox.take(usize::MAX).1
+    client.session.outbox.take(usize::MAX, |_| ()).1
 }
 
 #[tokio::test]
