@@ -4,6 +4,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -178,6 +179,35 @@ fn without_a_server_accounts_are_managed_on_the_data() {
     for command in ["status", "stop", "reload"] {
         assert!(refused(dir.path(), &[command]).contains("no server is running"), "{command}");
     }
+}
+
+#[test]
+fn only_those_who_make_accounts_begin_the_data() {
+    let dir = folder(CONFIG);
+    for command in [&["account", "list"][..], &["account", "show", "me@localhost"]] {
+        assert!(refused(dir.path(), command).contains("there is no database in"), "{command:?}");
+        assert!(!dir.path().join("data").exists(), "{command:?}");
+    }
+    let added = with_password(dir.path(), &["account", "add", "me@localhost", "--password-stdin"], "secret");
+    assert!(added.status.success(), "{}", text(&added.stderr));
+    assert!(said(dir.path(), &["account", "list"]).contains("me@localhost"));
+}
+
+#[test]
+fn a_directory_in_other_use_is_left_alone() {
+    let dir = folder(CONFIG);
+    let www = dir.path().join("data");
+    std::fs::create_dir(&www).unwrap();
+    std::fs::write(www.join("index.html"), "").unwrap();
+    std::fs::set_permissions(&www, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for command in [&[][..], &["init"], &["account", "import", "config.toml"]] {
+        let told = refused(dir.path(), command);
+        assert!(told.contains("it holds `index.html`"), "{command:?}: {told}");
+    }
+    let checked = run(dir.path(), &["check"]);
+    assert!(text(&checked.stdout).contains("it holds `index.html`"), "{}", text(&checked.stdout));
+    assert_eq!(std::fs::read_dir(&www).unwrap().count(), 1);
+    assert_eq!(std::fs::metadata(&www).unwrap().permissions().mode() & 0o777, 0o755);
 }
 
 #[test]

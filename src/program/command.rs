@@ -14,12 +14,16 @@ use hearth_core::clock::SystemClock;
 use hearth_core::command::{self, Caller, Command};
 use hearth_core::host::Hosts;
 use hearth_core::server::{Parts, Server};
+use hearth_store::OpenError;
 use tokio::runtime::Runtime;
 
 use super::config::{self, Config, Loaded, Sources, load};
 use super::data;
 use super::door::client;
 use super::door::protocol::{Request, Response};
+
+/// Commands that may begin a server's data: the others have nothing to say of accounts that are not there.
+const BEGIN_DATA: [&str; 2] = ["account add", "account import"];
 
 /// Gives the command and prints what becomes of it.
 ///
@@ -31,7 +35,7 @@ pub(crate) fn run(command: &Command, matches: &ArgMatches, sources: &Sources) ->
     let json = matches.get_flag("json");
     let calls = values::read(command, matches)?;
     // again: a person who is typing keeps neither a place at the server nor the database, and either may come and go
-    let mut recipient = Recipient::open(Place::find(command, sources)?, sources)?;
+    let mut recipient = Recipient::open(Place::find(command, sources)?, command, sources)?;
     let mut code = ExitCode::SUCCESS;
     for values in calls {
         let response = recipient.call(Request { command: command.name.to_owned(), values })?;
@@ -66,7 +70,7 @@ impl Place {
         {
             return Ok(Self::Running(socket.clone()));
         }
-        let Loaded { config, plan, .. } = loaded?;
+        let Loaded { mut config, plan, .. } = loaded?;
         if !command.offline {
             bail!(
                 "no server is running: nobody answers at {} (start one with `hearth`; if one runs with another \
@@ -74,9 +78,22 @@ impl Place {
                 config.socket().display()
             );
         }
-        data::look(&config, &plan)?;
+        let may_create = config.data.create;
+        config.data.create &= begins_data(command);
+        match data::look(&config, &plan) {
+            Err(OpenError::WouldCreate { dir }) if may_create => bail!(
+                "there is no database in {}, and so no account. `hearth` makes one, or `hearth account add`; if there \
+                 should be one, `data.directory` points to the wrong place",
+                dir.display()
+            ),
+            looked => looked?,
+        }
         Ok(Self::Offline)
     }
+}
+
+fn begins_data(command: &Command) -> bool {
+    BEGIN_DATA.contains(&command.name)
 }
 
 /// Who carries a command out.
@@ -86,10 +103,14 @@ enum Recipient {
 }
 
 impl Recipient {
-    fn open(place: Place, sources: &Sources) -> anyhow::Result<Self> {
+    fn open(place: Place, command: &Command, sources: &Sources) -> anyhow::Result<Self> {
         match place {
             Place::Running(socket) => Ok(Self::Running(socket)),
-            Place::Offline => Self::offline(load(sources)?),
+            Place::Offline => {
+                let mut loaded = load(sources)?;
+                loaded.config.data.create &= begins_data(command);
+                Self::offline(loaded)
+            }
         }
     }
 

@@ -101,10 +101,11 @@ impl Program {
         let Loaded { config, plan, files } = loaded;
         let signals = Signals::listen()?;
         let hosts = hosts(&config)?;
+        // first: certificates that are made may lie in the data directory, which is made only where nothing is yet
+        let store = data::open(&config, &plan)?;
         let now = OffsetDateTime::now_utc();
         let found = certificates::find(&config, &hosts, now)?;
         let served = certificates::open(&config, &found, now)?;
-        let store = data::open(&config, &plan)?;
         let parts = Parts { plan, hosts, store, clock: Arc::new(SystemClock), settings: config.settings() };
         let server = Server::new(parts).await?;
         let orders = server.control().take_orders().context("somebody else takes the server's orders")?;

@@ -40,6 +40,9 @@ pub(super) fn directory(config: &Config, plan: &Plan, found: &mut Findings) -> O
                 OpenError::Io { why, .. } if why.kind() == io::ErrorKind::PermissionDenied => {
                     "let the server's user read it, or look as that user"
                 }
+                OpenError::NotEmpty { .. } => {
+                    "let data.directory name the data, or an empty directory of their own"
+                }
                 _ => "mend the directory, or put a copy of the data into its place",
             };
             found.error(about, error.to_string(), fix);
@@ -54,7 +57,7 @@ pub(super) fn directory(config: &Config, plan: &Plan, found: &mut Findings) -> O
         }
         Ok(inspection) => existing_data(config, inspection, found),
     }
-    writable(directory, found);
+    writable(directory, inspection.as_ref().ok().and_then(|inspection| inspection.foreign.as_deref()), found);
     young(directory, found);
     if let Some((place, bytes)) = free(directory, found) {
         space(place, bytes, found);
@@ -168,7 +171,7 @@ fn keys(config: &Config, found: &mut Findings) {
 }
 
 /// Whether this user can write there; looked at from the nearest directory that exists.
-fn writable(directory: &Path, found: &mut Findings) {
+fn writable(directory: &Path, foreign: Option<&str>, found: &mut Findings) {
     let Some(existing) = existing(directory) else { return };
     let meta = match fs::metadata(existing) {
         Ok(meta) => meta,
@@ -190,7 +193,14 @@ fn writable(directory: &Path, found: &mut Findings) {
     }
     if existing == directory && meta.permissions().mode() & 0o077 != 0 {
         let text = format!("{place} is open to other users of this machine");
-        found.add(Severity::Warning, "data", text, "nothing to do: the next start closes it");
+        match foreign {
+            None => found.note("data", format!("{text}; the next start closes it")),
+            // the start leaves it to whoever else has files there, and opens no socket where others may enter
+            Some(name) => {
+                let fix = format!("move the data to a directory of their own, or chmod 700 {place}");
+                found.error("data", format!("{text}, and a start leaves it so: it holds `{name}` too"), fix);
+            }
+        }
     }
 }
 

@@ -30,6 +30,7 @@ struct Judge(Vec<Objection>);
 pub(crate) fn judge(config: &Config) -> Vec<Objection> {
     let mut judge = Judge(Vec::new());
     judge.admins(config);
+    judge.paths(config);
     judge.hosts(&config.host);
     judge.listeners(config);
     judge.login(config);
@@ -52,6 +53,18 @@ impl Judge {
                     format!("`{admin}` is not an account"),
                     "write user@domain",
                 ),
+            }
+        }
+    }
+
+    /// An empty path would be the directory of the configuration.
+    fn paths(&mut self, config: &Config) {
+        let socket = config.admin.socket.as_ref().map(|socket| ("admin.socket", socket));
+        let paths =
+            [("data.directory", &config.data.directory), ("tls.certificates", &config.tls.certificates)];
+        for (key, path) in paths.into_iter().chain(socket) {
+            if path.as_os_str().is_empty() {
+                self.object(key, "is empty", "name a path, or leave it out");
             }
         }
     }
@@ -152,6 +165,10 @@ mod tests {
     fn what_cannot_be_meant_is_objected_to() {
         check("", &[]);
         check("admins = ['me@x', 'x', 'me@x/phone']", &["admins[1]", "admins[2]"]);
+        check(
+            "[data]\ndirectory = ''\n[tls]\ncertificates = ''\n[admin]\nsocket = ''",
+            &["data.directory", "tls.certificates", "admin.socket"],
+        );
         check("host = []", &["host"]);
         check(
             "[[host]]\ndomain='a b'\n[[host]]\ndomain='x'\n[[host]]\ndomain='X'",

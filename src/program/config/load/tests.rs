@@ -126,6 +126,15 @@ fn a_later_file_and_the_environment_go_over() {
 }
 
 #[test]
+fn a_variable_that_is_empty_names_no_directory() {
+    check(
+        &[""],
+        &[("HEARTH_DATA_DIRECTORY", "")],
+        &["HEARTH_DATA_DIRECTORY: data.directory: is empty (name a path, or leave it out)"],
+    );
+}
+
+#[test]
 fn a_file_that_is_not_there_is_told() {
     let sources = Sources { files: vec!["/nowhere/config.toml".into()], ..Sources::default() };
     let said = load(&sources).unwrap_err().to_string();
