@@ -130,6 +130,16 @@ pub enum OpenError {
         /// The last step that this program knows.
         known: usize,
     },
+    /// The database has tables of a module that this program does not have: a newer version made them.
+    #[error(
+        "the database is newer than this program: it has tables of `{owner}`, which this version does not know and would \
+         not keep up. Install the newer version again, or go back to the snapshot that was made before the upgrade \
+         (*.snapshot beside the database)"
+    )]
+    UnknownOwner {
+        /// The owner of the tables.
+        owner: String,
+    },
     /// Two modules claim one name of tables.
     #[error("two modules own the tables `{owner}`")]
     TwoOwners {

@@ -109,5 +109,6 @@ mod tests {
         );
         drop(Store::open(&options, &[MORE]).unwrap());
         assert!(matches!(inspect(&options, &[ONE]), Err(OpenError::NewerSchema { found: 2, known: 1, .. })));
+        assert!(matches!(inspect(&options, &[]), Err(OpenError::UnknownOwner { owner }) if owner == "one"));
     }
 }
