@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use hearth_core::host::{HostConfig, Hosts};
+use hearth_core::host::{HostConfig, HostError, Hosts};
 use hearth_core::limits::{PRE_AUTH_STANZA_BYTES_MAX, SESSION_QUEUE_BYTES_MAX};
 use hearth_wire::Jid;
 use tracing_subscriber::EnvFilter;
@@ -79,6 +79,11 @@ impl Judge {
             match Hosts::new(std::slice::from_ref(host)) {
                 Err(error) => {
                     self.object(path, error.to_string(), "write it as in the part of an address behind the @")
+                Err(error @ HostError::Other(..)) => self.object(
+                    format!("host[{n}].see_other_host"),
+                    error.to_string(),
+                    "write it as in \"chat.example.org\", \"chat.example.org:5222\" or \"[2001:db8::1]:5222\"",
+                ),
                 }
                 Ok(prepared) if !seen.insert(prepared.first().domain.clone()) => {
                     self.object(path, format!("host `{}` is named twice", host.domain), "keep one of them");
@@ -194,3 +199,8 @@ mod tests {
         check("[log]\nlevel = 'info,hearth_net=debug'", &[]);
     }
 }
+        check("[[host]]\ndomain='x'\nsee_other_host='y:5222'", &[]);
+        for other in ["", "a b:99999999"] {
+            let toml = format!("[[host]]\ndomain='x'\nsee_other_host='{other}'");
+            check(&toml, &["host[0].see_other_host"]);
+        }
