@@ -363,6 +363,44 @@ fn a_reload_adds_a_host_with_its_certificate() {
 }
 
 #[test]
+fn a_host_that_is_renamed_leaves_no_account_behind_in_silence() {
+    let dir = folder(CONFIG);
+    let added = with_password(dir.path(), &["account", "add", "me@localhost", "--password-stdin"], "secret");
+    assert!(added.status.success(), "{}", text(&added.stderr));
+    let renamed = format!("{CONFIG}[[host]]\ndomain = 'example.org'\n");
+    let lost = "nobody can log in to 1 account of localhost, which is no [[host]]";
+    let mut server = Server::start(dir.path());
+    std::fs::write(dir.path().join("config.toml"), &renamed).unwrap();
+    let told = said(dir.path(), &["reload"]);
+    assert!(told.contains(lost), "{told}");
+    server.signal("TERM");
+    server.wait_for("terminated");
+    server.end();
+    let mut command = hearth(dir.path(), &[]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let mut server = Server { child, log };
+    server.wait_for(lost);
+    server.wait_for("serving");
+    assert!(said(dir.path(), &["check"]).contains(lost));
+    assert!(said(dir.path(), &["account", "list"]).contains("me@localhost  no host"));
+    said(dir.path(), &["account", "remove", "me@localhost"]);
+    assert!(!said(dir.path(), &["check"]).contains(lost));
+    server.signal("TERM");
+    assert!(server.end().contains("Nobody can log in to 1 account of localhost"));
+}
+
+#[test]
+fn a_listener_that_takes_the_place_of_another_is_refused_before_the_start() {
+    let dir = folder(
+        "data.create = true\n[[listen]]\naddress = '[::]:65500'\n[[listen]]\naddress = '[::1]:65500'\n",
+    );
+    let told = "config.toml:5: listen[1].address: [::1]:65500 is taken by the [[listen]] on [::]:65500";
+    assert!(refused(dir.path(), &[]).contains(told));
+    assert!(text(&run(dir.path(), &["check"]).stdout).contains(told));
+}
+
+#[test]
 fn what_keeps_it_from_starting_is_told_with_its_fix() {
     let empty = tempfile::tempdir().unwrap();
     // where a server is installed, its configuration would be found

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use hearth_core::clock::SystemClock;
 use hearth_core::control::Order;
 use hearth_core::server::{Parts, Server};
+use hearth_core::unserved;
 use hearth_net::tls::{Development, TlsHosts, Watcher};
 use hearth_net::{Net, NetError, NetSettings};
 use time::OffsetDateTime;
@@ -109,6 +110,9 @@ impl Program {
         let parts = Parts { plan, hosts, store, clock: Arc::new(SystemClock), settings: config.settings() };
         let server = Server::new(parts).await?;
         let orders = server.control().take_orders().context("somebody else takes the server's orders")?;
+        if let Some(line) = unserved::describe(&server.unserved().await?) {
+            tracing::warn!("nobody can log in to {line}: {}", unserved::FIX);
+        }
         let settings = NetSettings {
             listen: config.listen.clone(),
             tls: served.clone(),

@@ -26,6 +26,9 @@ pub(super) async fn status(call: CommandCall) -> Result<Answer, CommandError> {
     rows.add("connections", server.metrics().connections_open());
     for host in &hosts {
         for withheld in server.key_tally().withheld(host) {
+    for other in server.unserved().await? {
+        rows.add(format!("accounts_unserved{{domain=\"{}\"}}", other.domain), other.accounts);
+    }
             let hash = withheld.hash.scheme();
             rows.add(format!("accounts_lacking_keys{{host=\"{host}\",hash=\"{hash}\"}}"), withheld.lacking);
         }

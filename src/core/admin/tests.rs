@@ -12,7 +12,7 @@ use crate::command::{self, Answer, CallError, Caller};
 use crate::control::Order;
 use crate::host::{HostConfig, Hosts};
 use crate::plan::Plan;
-use crate::server::{Parts, Server, Settings};
+use crate::server::{Parts, Reconfiguration, Server, Settings};
 
 async fn server() -> Arc<Server> {
     let plan = Plan::build(&[crate::im::MODULE, MODULE], &Default::default()).unwrap();
@@ -137,6 +137,44 @@ async fn accounts_are_imported_and_listed_in_pages() {
     assert_eq!(column(&rest, 0), ["d@a.example", "b@b.example"]);
     let one = give(&server, "account list", &[("host", "B.example")]).await.unwrap();
     assert_eq!(column(&one, 0), ["b@b.example"]);
+}
+
+#[tokio::test]
+async fn accounts_of_a_domain_that_is_no_host_any_more_are_seen_and_removed() {
+    let server = server().await;
+    for jid in ["x@a.example", "y@b.example"] {
+        give(&server, "account add", &[("accountjid", jid), ("password", "1")]).await.unwrap();
+    }
+    let left = HostConfig { domain: "b.example".into(), anonymous: false, see_other_host: None };
+    server.reconfigure(Reconfiguration {
+        hosts: Hosts::new(&[left]).unwrap(),
+        settings: Settings::default(),
+        modules: server.plan().read_settings(&Default::default()).unwrap(),
+    });
+    let told = crate::unserved::describe(&server.unserved().await.unwrap());
+    assert_eq!(told.as_deref(), Some("1 account of a.example, which is no [[host]]"));
+    let all = give(&server, "account list", &[]).await.unwrap();
+    assert_eq!(
+        (column(&all, 0), column(&all, 1)),
+        (vec!["x@a.example", "y@b.example"], vec!["no host", "enabled"])
+    );
+    let one = give(&server, "account list", &[("host", "A.example")]).await.unwrap();
+    assert_eq!((column(&one, 0), one.text.as_str()), (vec!["x@a.example"], "1 of 1 accounts"));
+    let rest = give(&server, "account list", &[("after", "x@a.example")]).await.unwrap();
+    assert_eq!(column(&rest, 0), ["y@b.example"]);
+    let shown = give(&server, "account show", &[("accountjid", "x@a.example")]).await.unwrap();
+    assert!(shown.rows.contains(&vec!["login".into(), "no host".into()]), "{shown:?}");
+    let status = give(&server, "status", &[]).await.unwrap();
+    assert!(
+        status.rows.contains(&vec!["accounts_unserved{domain=\"a.example\"}".into(), "1".into()]),
+        "{status:?}"
+    );
+    let new = give(&server, "account add", &[("accountjid", "z@a.example"), ("password", "1")]).await;
+    assert!(matches!(new, Err(CommandError::NotFound(_))), "none is made there");
+    give(&server, "account remove", &[("accountjids", "x@a.example")]).await.unwrap();
+    assert_eq!(server.unserved().await.unwrap(), []);
+    let gone = give(&server, "account list", &[("host", "a.example")]).await;
+    assert!(matches!(gone, Err(CommandError::NotFound(_))), "{gone:?}");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use hearth_core::host::Hosts;
 use hearth_core::key_tally::{self, KeyTally};
 use hearth_core::plan::Plan;
+use hearth_core::unserved;
 use hearth_net::tls::Severity;
 use hearth_store::{Inspection, OpenError, inspect, look};
 use rustix::fs::{Access, access, statvfs};
@@ -65,6 +66,28 @@ pub(super) fn directory(config: &Config, plan: &Plan, found: &mut Findings) -> O
     inspection.ok()?.held_by?
 }
 
+/// What keeps a start from opening the data. Some texts tell more than one way out; the fix is the first to try.
+fn unreadable(error: &OpenError, found: &mut Findings) {
+    let fix = match error {
+        OpenError::WouldCreate { .. } => "correct data.directory; for a new server, run `hearth init`",
+        OpenError::NotEmpty { .. } => "let data.directory name the data, or an empty directory of their own",
+        OpenError::Locked { .. } => "stop that process, or give this one another data.directory",
+        OpenError::NewerSchema { .. } | OpenError::UnknownOwner { .. } => "install the newer version again",
+        OpenError::TwoOwners { .. } | OpenError::ForeignName { .. } => {
+            "install another version: this one has a fault"
+        }
+        OpenError::Migration { .. } => "install the version again that ran before",
+        OpenError::NoRoom { .. } => "make room, then start again",
+        OpenError::Io { why, .. } if why.kind() == io::ErrorKind::PermissionDenied => {
+            "let the server's user read it, or look as that user"
+        }
+        OpenError::Io { .. } | OpenError::Database(_) => {
+            "see that the disk works; if the database is damaged, put a copy of the data into its place"
+        }
+    };
+    found.error("data", error.to_string(), fix);
+}
+
 fn existing_data(config: &Config, inspection: &Inspection, found: &mut Findings) {
     if config.data.create {
         let text = "data.create is still true: with a wrong path the server would start without accounts";
@@ -77,8 +100,9 @@ fn existing_data(config: &Config, inspection: &Inspection, found: &mut Findings)
     }
     if !inspection.behind.is_empty() {
         upgrade(&config.data.directory, &inspection.behind, found);
-    } else {
-        keys(config, found);
+    } else if let Ok(hosts) = hosts(config) {
+        keys(config, &hosts, found);
+        unserved(config, &hosts, found);
     }
 }
 
@@ -152,13 +176,13 @@ fn young(directory: &Path, found: &mut Findings) {
 }
 
 /// Which hosts cannot offer all SCRAM mechanisms, because accounts came without keys for them.
-fn keys(config: &Config, found: &mut Findings) {
+fn keys(config: &Config, hosts: &Hosts, found: &mut Findings) {
     let tally = match look(&data::options(config), |sql| KeyTally::load(sql)) {
         Ok(tally) => tally,
-        Err(error) => return found.error("data", error.to_string(), ""),
+        Err(error) => return unreadable(&error, found),
     };
     let wanted = config.settings().login.sasl(false);
-    for host in hosts(config).iter().flat_map(Hosts::all).map(|host| host.domain.domain()) {
+    for host in hosts.all().map(|host| host.domain.domain()) {
         let withheld = tally.withheld(host).into_iter().filter(|w| wanted.scram.contains(&w.hash));
         let Some(line) = key_tally::describe(&withheld.collect::<Vec<_>>()) else { continue };
         let fix = if wanted.plain {
@@ -167,6 +191,18 @@ fn keys(config: &Config, found: &mut Findings) {
             "set new passwords, disable accounts that nobody uses, or let login.plain be true for some time"
         };
         found.add(Severity::Warning, &format!("host {host}"), format!("not offered: {line}"), fix);
+    }
+}
+
+/// Accounts that nobody can log in to, because their domain is no host (any more).
+fn unserved(config: &Config, hosts: &Hosts, found: &mut Findings) {
+    match look(&data::options(config), |sql| unserved::load(sql, hosts)) {
+        Ok(unserved) => {
+            if let Some(line) = unserved::describe(&unserved) {
+                found.add(Severity::Warning, "data", format!("nobody can log in to {line}"), unserved::FIX);
+            }
+        }
+        Err(error) => unreadable(&error, found),
     }
 }
 

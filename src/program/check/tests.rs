@@ -17,6 +17,12 @@ fn found(dir: &Path, toml: &str) -> Findings {
     examine(&Sources { files: vec![file], ..Sources::default() }, None)
 }
 
+fn loaded(dir: &Path, toml: &str) -> Loaded {
+    let file = dir.join("config.toml");
+    std::fs::write(&file, toml).unwrap();
+    load(&Sources { files: vec![file], ..Sources::default() }).unwrap()
+}
+
 #[track_caller]
 fn has(found: &Findings, severity: Severity, about: &str, text: &str) {
     let hit = |finding: &&Finding| {
@@ -80,9 +86,7 @@ fn with_an_old_account(config: &Config, plan: &Plan) {
 fn a_hash_that_cannot_be_offered_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let toml = format!("login.scram_sha_256 = false\n{FREE}");
-    let file = dir.path().join("config.toml");
-    std::fs::write(&file, &toml).unwrap();
-    let loaded = load(&Sources { files: vec![file], ..Sources::default() }).unwrap();
+    let loaded = loaded(dir.path(), &toml);
     with_an_old_account(&loaded.config, &loaded.plan);
     let found = found(dir.path(), &toml);
     has(
@@ -91,6 +95,15 @@ fn a_hash_that_cannot_be_offered_is_told() {
         "host localhost",
         "not offered: SCRAM-SHA-512 (enabled accounts without keys for it: 1)",
     );
+}
+
+#[test]
+fn accounts_of_a_domain_that_is_no_host_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let loaded = loaded(dir.path(), FREE);
+    with_an_old_account(&loaded.config, &loaded.plan);
+    let renamed = found(dir.path(), &format!("{FREE}[[host]]\ndomain = 'example.org'\n"));
+    has(&renamed, Severity::Warning, "data", "1 account of localhost, which is no [[host]]");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod differences;
 
 use hearth_core::host::Hosts;
 use hearth_core::server::Reconfiguration;
+use hearth_core::unserved;
 use hearth_net::Prepared;
 use hearth_net::config::ListenConfig;
 use hearth_net::tls::{Development, Outcome, TlsHosts};
@@ -44,7 +45,7 @@ impl Program {
         let (config, served) = (new.clone(), self.served.clone());
         let (hosts, certificates) = spawn_blocking(move || take_certificates(&config, &served)).await??;
         // from here on nothing can be refused any more
-        let text = told(&self.config, &new, &wanted, listeners.waiting(), &certificates.outcomes);
+        let mut text = told(&self.config, &new, &wanted, listeners.waiting(), &certificates.outcomes);
         if let Err(error) = self.log.change(&new.log) {
             tracing::error!("the log goes on as it was: {error:#}");
         }
@@ -53,6 +54,15 @@ impl Program {
         self.watch(certificates.development);
         self.config = new;
         Ok(text)
+        match self.server.unserved().await {
+            Ok(unserved) => text.extend(
+                unserved::describe(&unserved)
+                    .map(|line| format!("\nnobody can log in to {line}: {}", unserved::FIX)),
+            ),
+            Err(error) => {
+                tracing::error!(%error, "accounts of domains that are no host could not be looked for")
+            }
+        }
     }
 }
 
