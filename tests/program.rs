@@ -427,6 +427,27 @@ fn a_port_that_is_taken_is_told_with_its_fix() {
 }
 
 #[test]
+fn a_running_server_does_not_hide_that_a_port_is_taken() {
+    let dir = folder(CONFIG);
+    let server = Server::start(dir.path());
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    std::fs::write(dir.path().join("config.toml"), format!("{CONFIG}[[listen]]\naddress = '{address}'\n"))
+        .unwrap();
+    let checked = text(&run(dir.path(), &["check"]).stdout);
+    assert!(
+        checked.contains(&format!("ERROR   listen {address}: another program has this port")),
+        "{checked}"
+    );
+    drop(taken);
+    said(dir.path(), &["reload"]);
+    let checked = said(dir.path(), &["check"]);
+    assert!(checked.contains(&format!("listen {address}: is served by the running server")), "{checked}");
+    server.signal("TERM");
+    server.end();
+}
+
+#[test]
 fn an_address_is_looked_at_before_a_password_is_asked_for() {
     let dir = folder(CONFIG);
     for (address, why) in

@@ -82,7 +82,8 @@ fn examine(sources: &Sources, whom: Option<Result<dns::Whom, String>>) -> Findin
             let running = is_running(&config, &mut found);
             admins(&config, &mut found);
             network::certificates(&config, &mut found);
-            network::ports(&config, running, &mut found);
+            let own = if running { client::listening(&config.socket()) } else { Some(Vec::new()) };
+            network::ports(&config, own.as_deref(), &mut found);
             dns::check(&config, whom, &mut found);
             let holder = data::directory(&config, &plan, &mut found);
             data::socket(&config, &mut found);

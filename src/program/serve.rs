@@ -119,6 +119,7 @@ impl Program {
             development: config.tls.development,
         };
         let net = Net::start(Arc::clone(&server), settings).map_err(explained)?;
+        server.control().set_listening(net.local_addresses());
         // last: whoever finds the socket finds a server that clients can reach
         let door = Door::open(&config.socket(), Arc::clone(&server))?;
         let Certificates { development, authority, .. } = found;

@@ -51,9 +51,9 @@ impl Program {
         }
         self.server.reconfigure(Reconfiguration { hosts, settings: new.settings(), modules });
         self.net.take_over(listeners, new.tls.development);
+        self.server.control().set_listening(self.net.local_addresses());
         self.watch(certificates.development);
         self.config = new;
-        Ok(text)
         match self.server.unserved().await {
             Ok(unserved) => text.extend(
                 unserved::describe(&unserved)
@@ -63,6 +63,7 @@ impl Program {
                 tracing::error!(%error, "accounts of domains that are no host could not be looked for")
             }
         }
+        Ok(text)
     }
 }
 
