@@ -44,7 +44,11 @@ struct Findings(Vec<Finding>);
 
 impl Findings {
     fn add(&mut self, severity: Severity, about: &str, text: impl Into<String>, fix: impl Into<String>) {
-        self.0.push(Finding { severity, about: about.to_owned(), text: text.into(), fix: fix.into() });
+        let finding = Finding { severity, about: about.to_owned(), text: text.into(), fix: fix.into() };
+        // every test that leads to a finding shows that it says what to do
+        #[cfg(test)]
+        assert!(severity == Severity::Note || !finding.fix.is_empty(), "without a fix: {finding}");
+        self.0.push(finding);
     }
 
     fn note(&mut self, about: &str, text: impl Into<String>) {

@@ -8,6 +8,7 @@ mod overrides;
 mod paths;
 mod problem;
 mod unknown;
+mod values;
 
 use std::path::{Path, PathBuf};
 

@@ -37,16 +37,7 @@ pub(super) fn directory(config: &Config, plan: &Plan, found: &mut Findings) -> O
     let inspection = inspect(&data::options(config), &modules::migrations(plan));
     match &inspection {
         Err(error) => {
-            let fix = match error {
-                OpenError::Io { why, .. } if why.kind() == io::ErrorKind::PermissionDenied => {
-                    "let the server's user read it, or look as that user"
-                }
-                OpenError::NotEmpty { .. } => {
-                    "let data.directory name the data, or an empty directory of their own"
-                }
-                _ => "mend the directory, or put a copy of the data into its place",
-            };
-            found.error(about, error.to_string(), fix);
+            unreadable(error, found);
             return None;
         }
         Ok(inspection) if !inspection.exists && config.data.create => {
