@@ -470,3 +470,31 @@ fn an_explicit_beginning_writes_a_configuration_and_data() {
     assert!(said(dir.path(), &["init"]).contains("nothing was changed"));
     assert!(said(dir.path(), &["account", "list"]).contains("0 of 0 accounts"));
 }
+
+#[test]
+fn an_interrupted_question_leaves_the_terminal_as_it_was() {
+    let dir = folder(CONFIG);
+    // script(1) makes a terminal; the shell in it is the wrapper that does not put it right, and tells when nothing that is
+    // typed is seen any more
+    let watch = "(until stty -a < /dev/tty | grep -q -e -isig; do :; done; echo unseen) &";
+    let ask = format!("{} account add me@localhost", env!("CARGO_BIN_EXE_hearth"));
+    let wrapper = format!("{watch} {ask}; echo ended $?; stty -a");
+    let mut command = Command::new("script");
+    alone(command.args(["--quiet", "--return", "--command", &wrapper, "/dev/null"]), dir.path());
+    let mut script = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut keys, mut screen) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
+    let mut seen = Vec::new();
+    while !text(&seen).contains("unseen") {
+        let mut byte = [0];
+        assert_eq!(std::io::Read::read(&mut screen, &mut byte).unwrap(), 1, "{}", text(&seen));
+        seen.extend(byte);
+    }
+    keys.write_all(b"\x03").unwrap();
+    std::io::Read::read_to_end(&mut screen, &mut seen).unwrap();
+    script.wait().unwrap();
+    let seen = text(&seen);
+    assert!(seen.contains("ended 130"), "{seen}");
+    for flag in ["echo", "icanon", "isig"] {
+        assert!(!seen.split_whitespace().any(|word| word == format!("-{flag}")), "{flag}: {seen}");
+    }
+}

@@ -2,6 +2,7 @@
 //! runs, on the stored data alone.
 
 mod print;
+mod prompt;
 mod values;
 
 use std::path::PathBuf;

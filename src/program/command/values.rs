@@ -2,14 +2,15 @@
 //! the command line, which every user of the machine can read.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, IsTerminal as _, Read};
+use std::io::{self, BufRead, Read};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use clap::ArgMatches;
-use hearth_core::command::{Arg, ArgKind, Command};
+use hearth_core::command::{ArgKind, Command};
 use hearth_wire::Jid;
 use zeroize::Zeroizing;
 
+use super::prompt::ask;
 use crate::program::door::protocol::Secret;
 
 /// Lines given to the server at a time: an import is committed in parts of this size.
@@ -89,21 +90,6 @@ fn warn_of_short(password: &str) {
     if password.chars().count() < PASSWORD_CHARACTERS_FEW {
         eprintln!("note: a password of fewer than {PASSWORD_CHARACTERS_FEW} characters is quickly guessed");
     }
-}
-
-/// Asks a person twice, without showing what is typed.
-fn ask(arg: &Arg) -> anyhow::Result<Zeroizing<String>> {
-    let flag = format!("--{}-stdin", arg.name);
-    if !io::stdin().is_terminal() {
-        bail!("there is nobody to ask for {}: use {flag} and give it on standard input", arg.help);
-    }
-    let ask = |again: &str| {
-        let typed = rpassword::prompt_password(format!("{}{again}: ", arg.name));
-        typed.map(Zeroizing::new).with_context(|| format!("cannot ask for {}; try {flag}", arg.help))
-    };
-    let first = ask("")?;
-    ensure!(first == ask(" once more")?, "the two differ; nothing was done");
-    Ok(first)
 }
 
 /// The first line of standard input, without its end.
