@@ -14,7 +14,10 @@ const LIMIT: u32 = 1_000;
 const LIMIT_MAX: u32 = 10_000;
 
 fn limit(call: &CommandCall) -> Result<u32, CommandError> {
-    Ok(call.number("limit")?.unwrap_or(LIMIT).clamp(1, LIMIT_MAX))
+    match call.number("limit")? {
+        Some(0) => Err(CommandError::Usage("limit is at least 1".to_owned())),
+        limit => Ok(limit.unwrap_or(LIMIT).min(LIMIT_MAX)),
+    }
 }
 
 /// The hosts that are asked about, by name.
