@@ -27,6 +27,9 @@ pub(crate) use document::document;
 pub(crate) use load::{Loaded, Sources, load, socket};
 pub(crate) use problem::Problems;
 
+/// The sections that a reload leaves as they are.
+pub(crate) const NEED_RESTART: [&str; 2] = ["data", "admin"];
+
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
