@@ -498,3 +498,31 @@ fn an_interrupted_question_leaves_the_terminal_as_it_was() {
         assert!(!seen.split_whitespace().any(|word| word == format!("-{flag}")), "{flag}: {seen}");
     }
 }
+
+#[test]
+fn a_log_for_programs_is_json_to_the_last_line() {
+    let only_json = |output: &Output| {
+        let log = text(&output.stderr);
+        assert!(
+            !log.is_empty() && log.lines().all(|line| line.starts_with('{') && line.ends_with('}')),
+            "{log}"
+        );
+        assert_eq!((text(&output.stdout).as_str(), output.status.code()), ("", Some(1)));
+        log
+    };
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let dir =
+        folder(&format!("data.create = true\nlog.format = 'json'\n[[listen]]\naddress = '{address}'\n"));
+    assert!(only_json(&run(dir.path(), &[])).contains("another program has this port"));
+    let dir = folder("log.format = 'json'\nlog.levle = 'warn'\n");
+    assert!(only_json(&run(dir.path(), &[])).contains("did you mean `level`?"));
+    let dir = folder("no toml");
+    let by_variable = hearth(dir.path(), &[]).env("HEARTH__log__format", "json").output().unwrap();
+    assert!(only_json(&by_variable).contains("config.toml:1"));
+
+    let dir = folder(&format!("{CONFIG}[log]\nformat = 'json'\n"));
+    let server = Server::start(dir.path());
+    server.signal("TERM");
+    assert_eq!(server.end(), "", "nobody is welcomed where a program reads");
+}

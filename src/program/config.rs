@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::modules::Sections;
 
 pub(crate) use document::document;
-pub(crate) use load::{Loaded, Sources, load, socket};
+pub(crate) use load::{Loaded, Sources, is_json, load, socket};
 pub(crate) use problem::Problems;
 
 /// The sections that a reload leaves as they are.

@@ -21,7 +21,7 @@ use tokio::task::AbortHandle;
 use super::certificates::{self, Certificates};
 use super::check::network;
 use super::command::hosts;
-use super::config::{Config, Loaded, Sources, load};
+use super::config::{Config, Loaded, LogConfig, LogFormat, Sources, is_json, load};
 use super::door::Door;
 use super::logging::{self, Log};
 use super::{data, welcome};
@@ -34,8 +34,30 @@ const CERTIFICATES_LOOK: Duration = Duration::from_secs(30);
 /// # Errors
 /// What kept the server from starting; the text names the fix.
 pub(crate) fn run(sources: Sources) -> anyhow::Result<ExitCode> {
-    let loaded = load(&sources)?;
+    let json = is_json(&sources);
+    let loaded = match load(&sources) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            if json {
+                logging::start(&LogConfig { format: LogFormat::Json, ..LogConfig::default() })?;
+            }
+            return refused(problems.into(), json);
+        }
+    };
     let log = logging::start(&loaded.config.log)?;
+    serve(sources, loaded, log).map(|()| ExitCode::SUCCESS).or_else(|error| refused(error, json))
+}
+
+/// What programs read is JSON to the last line: what keeps the server from serving goes into the log there.
+fn refused(error: anyhow::Error, json: bool) -> anyhow::Result<ExitCode> {
+    if !json || !tracing::enabled!(tracing::Level::ERROR) {
+        return Err(error);
+    }
+    tracing::error!("{error:#}");
+    Ok(ExitCode::FAILURE)
+}
+
+fn serve(sources: Sources, loaded: Loaded, log: Log) -> anyhow::Result<()> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), files = ?loaded.files, "starting");
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -43,8 +65,7 @@ pub(crate) fn run(sources: Sources) -> anyhow::Result<ExitCode> {
         let mut program = Program::start(sources, loaded, log).await?;
         program.wait().await;
         program.end().await
-    })?;
-    Ok(ExitCode::SUCCESS)
+    })
 }
 
 /// Each client takes a file: as many as the system lets us have.
@@ -125,7 +146,9 @@ impl Program {
         let Certificates { development, authority, .. } = found;
         let watcher = watch(&served, development);
         tracing::info!(addresses = ?net.local_addresses(), "serving");
-        welcome::greet(&server, &config, &files, authority.as_deref()).await?;
+        if config.log.format == LogFormat::Human {
+            welcome::greet(&server, &config, &files, authority.as_deref()).await?;
+        }
         Ok(Self { sources, config, log, server, served, watcher, net, door, orders, signals })
     }
 

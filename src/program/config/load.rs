@@ -62,14 +62,23 @@ pub(crate) fn load(sources: &Sources) -> Result<Loaded, Problems> {
 pub(crate) fn socket(sources: &Sources) -> Option<PathBuf> {
     let (files, layers) = layers(sources).ok()?;
     let mut config = Config::default();
-    let path = |section: &str, key: &str| -> Option<PathBuf> {
-        let value = |layer: &Layer| Some(PathBuf::from(layer.table.get(section)?.get(key)?.as_str()?));
-        layers.iter().rev().find_map(value)
-    };
+    let path = |section, key| text(&layers, section, key).map(PathBuf::from);
     config.data.directory = path("data", "directory").unwrap_or(config.data.directory);
     config.admin.socket = path("admin", "socket");
     config.root_at(&base(&files).ok()?);
     Some(config.socket())
+}
+
+/// Whether programs read the log, as far as that can be read out of a configuration with mistakes.
+pub(crate) fn is_json(sources: &Sources) -> bool {
+    let of_variables = |_| vec![overrides::read(sources.variables.clone().into_iter())];
+    let layers = layers(sources).map_or_else(of_variables, |(_, layers)| layers);
+    text(&layers, "log", "format") == Some("json")
+}
+
+/// A text of the last layer that has it.
+fn text<'l>(layers: &'l [Layer], section: &str, key: &str) -> Option<&'l str> {
+    layers.iter().rev().find_map(|layer| layer.table.get(section)?.get(key)?.as_str())
 }
 
 /// The files, and all layers of settings.
