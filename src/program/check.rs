@@ -80,9 +80,12 @@ pub(crate) fn run(sources: &Sources, offline: bool) -> ExitCode {
 fn examine(sources: &Sources, whom: Option<Result<dns::Whom, String>>) -> Findings {
     let mut found = Findings::default();
     match load(sources) {
-        Ok(Loaded { config, plan, files }) => {
+        Ok(Loaded { config, plan, files, doubts }) => {
             let names: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
             found.note("configuration", format!("{} can be read", names.join(", ")));
+            for doubt in doubts {
+                found.add(Severity::Warning, "environment", doubt.text, doubt.fix);
+            }
             let running = is_running(&config, &mut found);
             admins(&config, &mut found);
             network::certificates(&config, &mut found);

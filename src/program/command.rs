@@ -18,7 +18,7 @@ use hearth_core::server::{Parts, Server};
 use hearth_store::OpenError;
 use tokio::runtime::Runtime;
 
-use super::config::{self, Config, Loaded, Sources, load};
+use super::config::{self, Config, Loaded, Problem, Sources, load};
 use super::data;
 use super::door::client;
 use super::door::protocol::{Request, Response};
@@ -32,7 +32,9 @@ const BEGIN_DATA: [&str; 2] = ["account add", "account import"];
 /// It could not be given at all.
 pub(crate) fn run(command: &Command, matches: &ArgMatches, sources: &Sources) -> anyhow::Result<ExitCode> {
     // before anybody is asked for a password: is there somebody to give it to?
-    Place::find(command, sources)?;
+    if let Place::Offline(doubts) = Place::find(command, sources)? {
+        doubts.iter().for_each(|doubt| eprintln!("hearth: {doubt}"));
+    }
     let json = matches.get_flag("json");
     let calls = values::read(command, matches)?;
     // again: a person who is typing keeps neither a place at the server nor the database, and either may come and go
@@ -54,8 +56,8 @@ pub(crate) fn run(command: &Command, matches: &ArgMatches, sources: &Sources) ->
 enum Place {
     /// To the server that answers here.
     Running(PathBuf),
-    /// On the data of this configuration.
-    Offline,
+    /// On the data of this configuration, about which there may be doubts.
+    Offline(Vec<Problem>),
 }
 
 impl Place {
@@ -71,7 +73,7 @@ impl Place {
         {
             return Ok(Self::Running(socket.clone()));
         }
-        let Loaded { mut config, plan, .. } = loaded?;
+        let Loaded { mut config, plan, doubts, .. } = loaded?;
         if !command.offline {
             bail!(
                 "no server is running: nobody answers at {} (start one with `hearth`; if one runs with another \
@@ -89,7 +91,7 @@ impl Place {
             ),
             looked => looked?,
         }
-        Ok(Self::Offline)
+        Ok(Self::Offline(doubts))
     }
 }
 
@@ -107,7 +109,7 @@ impl Recipient {
     fn open(place: Place, command: &Command, sources: &Sources) -> anyhow::Result<Self> {
         match place {
             Place::Running(socket) => Ok(Self::Running(socket)),
-            Place::Offline => {
+            Place::Offline(_) => {
                 let mut loaded = load(sources)?;
                 loaded.config.data.create &= begins_data(command);
                 Self::offline(loaded)

@@ -25,7 +25,7 @@ use super::modules::Sections;
 
 pub(crate) use document::document;
 pub(crate) use load::{Loaded, Sources, is_json, load, socket};
-pub(crate) use problem::Problems;
+pub(crate) use problem::{Problem, Problems};
 
 /// The sections that a reload leaves as they are.
 pub(crate) const NEED_RESTART: [&str; 2] = ["data", "admin"];

@@ -120,7 +120,8 @@ impl Signals {
 
 impl Program {
     async fn start(sources: Sources, loaded: Loaded, log: Log) -> anyhow::Result<Self> {
-        let Loaded { config, plan, files } = loaded;
+        let Loaded { config, plan, files, doubts } = loaded;
+        doubts.iter().for_each(|doubt| tracing::warn!("{doubt}"));
         let signals = Signals::listen()?;
         let hosts = hosts(&config)?;
         // first: certificates that are made may lie in the data directory, which is made only where nothing is yet

@@ -139,6 +139,16 @@ fn data_that_cannot_be_opened_are_told_with_the_way_out_that_fits() {
 }
 
 #[test]
+fn a_variable_that_nobody_reads_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.toml");
+    std::fs::write(&file, format!("data.create = true\n{FREE}")).unwrap();
+    let variables = [("HEARTH_HOST".to_owned(), "a.example".to_owned())].into_iter().collect();
+    let found = examine(&Sources { files: vec![file], variables }, None);
+    has(&found, Severity::Warning, "environment", "the variable HEARTH_HOST is not read");
+}
+
+#[test]
 fn mistakes_of_the_configuration_come_first_and_alone() {
     let dir = tempfile::tempdir().unwrap();
     let found = found(dir.path(), "[data]\nxyz = 1\n");

@@ -44,6 +44,8 @@ pub(crate) struct Loaded {
     pub(crate) plan: Plan,
     /// The files that were read.
     pub(crate) files: Vec<PathBuf>,
+    /// What is no mistake, but was probably meant otherwise.
+    pub(crate) doubts: Vec<Problem>,
 }
 
 /// Reads and judges the configuration.
@@ -55,7 +57,12 @@ pub(crate) fn load(sources: &Sources) -> Result<Loaded, Problems> {
     let mut config = interpret(&layers)?;
     let plan = modules::plan(&config.xep).map_err(|error| Problems::from(of_plan(&layers, &error)))?;
     config.root_at(&base(&files)?);
-    Ok(Loaded { config, plan, files })
+    let sections = plan.config().iter();
+    let mut settings = unknown::paths(&schemars::schema_for!(Config), "");
+    settings
+        .extend(sections.flat_map(|known| unknown::paths(&known.schema, &layer::join("xep", known.name))));
+    let doubts = overrides::doubtful(sources.variables.keys(), &settings);
+    Ok(Loaded { config, plan, files, doubts })
 }
 
 /// The path of the local socket, as far as it can be read out of a configuration with mistakes.
