@@ -472,34 +472,6 @@ fn an_explicit_beginning_writes_a_configuration_and_data() {
 }
 
 #[test]
-fn an_interrupted_question_leaves_the_terminal_as_it_was() {
-    let dir = folder(CONFIG);
-    // script(1) makes a terminal; the shell in it is the wrapper that does not put it right, and tells when nothing that is
-    // typed is seen any more
-    let watch = "(until stty -a < /dev/tty | grep -q -e -isig; do :; done; echo unseen) &";
-    let ask = format!("{} account add me@localhost", env!("CARGO_BIN_EXE_hearth"));
-    let wrapper = format!("{watch} {ask}; echo ended $?; stty -a");
-    let mut command = Command::new("script");
-    alone(command.args(["--quiet", "--return", "--command", &wrapper, "/dev/null"]), dir.path());
-    let mut script = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let (mut keys, mut screen) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
-    let mut seen = Vec::new();
-    while !text(&seen).contains("unseen") {
-        let mut byte = [0];
-        assert_eq!(std::io::Read::read(&mut screen, &mut byte).unwrap(), 1, "{}", text(&seen));
-        seen.extend(byte);
-    }
-    keys.write_all(b"\x03").unwrap();
-    std::io::Read::read_to_end(&mut screen, &mut seen).unwrap();
-    script.wait().unwrap();
-    let seen = text(&seen);
-    assert!(seen.contains("ended 130"), "{seen}");
-    for flag in ["echo", "icanon", "isig"] {
-        assert!(!seen.split_whitespace().any(|word| word == format!("-{flag}")), "{flag}: {seen}");
-    }
-}
-
-#[test]
 fn a_log_for_programs_is_json_to_the_last_line() {
     let only_json = |output: &Output| {
         let log = text(&output.stderr);
@@ -525,4 +497,61 @@ fn a_log_for_programs_is_json_to_the_last_line() {
     let server = Server::start(dir.path());
     server.signal("TERM");
     assert_eq!(server.end(), "", "nobody is welcomed where a program reads");
+}
+
+#[test]
+fn a_long_import_is_looked_at_as_a_whole_and_told_as_one() {
+    const KEYS: &str =
+        "SCRAM-SHA-1$4096:QSXCR+Q6sek8bf92$6dlGYMOdZcOPutkcNY8U2g7vK9Y=:D+CSWLOshSulAsxiupA+qs2/fTE=";
+    let dir = folder(CONFIG);
+    let good: String = (0..6_000).map(|n| format!("user{n}@localhost {KEYS}\n")).collect();
+    let import = |lines: String, more: &[&str]| {
+        std::fs::write(dir.path().join("accounts"), lines).unwrap();
+        run(dir.path(), &[&["account", "import", "accounts"], more].concat())
+    };
+    let refused = import(format!("{good}bad@localhost nonsense\n"), &[]);
+    assert!(
+        text(&refused.stderr).contains("nothing was done:\naccounts:6001: bad@localhost: not in the form")
+    );
+    assert!(!dir.path().join("data").exists(), "nothing was begun");
+    let empty = import(String::new(), &[]);
+    assert!(
+        text(&empty.stderr).contains("there is nothing in accounts; it is to hold lines of `user@domain")
+    );
+    let part = import(format!("{good}me@elsewhere.example {KEYS}\n"), &["--json"]);
+    let (told, code) = (text(&part.stdout), part.status.code());
+    assert!(told.starts_with("{\"failed\":") && told.lines().count() == 1 && code == Some(1), "{told}");
+    assert!(told.contains("lines 5001 to 6001: me@elsewhere.example:"), "{told}");
+    assert!(told.contains("done before that: made: 5000"), "{told}");
+    let whole = text(&import(good, &[]).stdout);
+    assert!(whole.contains("made                             1000\n"), "{whole}");
+    assert!(whole.contains("there already, left as they are  5000\n"), "{whole}");
+}
+
+#[test]
+fn an_interrupted_question_leaves_the_terminal_as_it_was() {
+    let dir = folder(CONFIG);
+    // script(1) makes a terminal; the shell in it is the wrapper that does not put it right, and tells when nothing that is
+    // typed is seen any more
+    let watch = "(until stty -a < /dev/tty | grep -q -e -isig; do :; done; echo unseen) &";
+    let ask = format!("{} account add me@localhost", env!("CARGO_BIN_EXE_hearth"));
+    let wrapper = format!("{watch} {ask}; echo ended $?; stty -a");
+    let mut command = Command::new("script");
+    alone(command.args(["--quiet", "--return", "--command", &wrapper, "/dev/null"]), dir.path());
+    let mut script = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut keys, mut screen) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
+    let mut seen = Vec::new();
+    while !text(&seen).contains("unseen") {
+        let mut byte = [0];
+        assert_eq!(std::io::Read::read(&mut screen, &mut byte).unwrap(), 1, "{}", text(&seen));
+        seen.extend(byte);
+    }
+    keys.write_all(b"\x03").unwrap();
+    std::io::Read::read_to_end(&mut screen, &mut seen).unwrap();
+    script.wait().unwrap();
+    let seen = text(&seen);
+    assert!(seen.contains("ended 130"), "{seen}");
+    for flag in ["echo", "icanon", "isig"] {
+        assert!(!seen.split_whitespace().any(|word| word == format!("-{flag}")), "{flag}: {seen}");
+    }
 }

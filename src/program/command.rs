@@ -1,15 +1,17 @@
 //! One command of the registry, given on the command line: to the running server, or, where that makes sense and none
 //! runs, on the stored data alone.
 
+mod lines;
 mod print;
 mod prompt;
+mod sum;
 mod values;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::ArgMatches;
 use hearth_core::clock::SystemClock;
 use hearth_core::command::{self, Caller, Command};
@@ -18,6 +20,8 @@ use hearth_core::server::{Parts, Server};
 use hearth_store::OpenError;
 use tokio::runtime::Runtime;
 
+use self::sum::Sum;
+use self::values::Call;
 use super::config::{self, Config, Loaded, Problem, Sources, load};
 use super::data;
 use super::door::client;
@@ -39,17 +43,18 @@ pub(crate) fn run(command: &Command, matches: &ArgMatches, sources: &Sources) ->
     let calls = values::read(command, matches)?;
     // again: a person who is typing keeps neither a place at the server nor the database, and either may come and go
     let mut recipient = Recipient::open(Place::find(command, sources)?, command, sources)?;
-    let mut code = ExitCode::SUCCESS;
-    for values in calls {
-        let response = recipient.call(Request { command: command.name.to_owned(), values })?;
-        print::response(&response, json)?;
-        if !response.is_done() {
-            code = ExitCode::FAILURE;
+    let mut sum = Sum::default();
+    for Call { values, lines } in calls {
+        let response = recipient.call(Request { command: command.name.to_owned(), values });
+        let response = response.map_err(|error| anyhow!("{error:#}{}", sum.done()))?;
+        if !sum.add(response, lines) {
             break;
         }
     }
+    let response = sum.told();
+    print::response(&response, json)?;
     recipient.end()?;
-    Ok(code)
+    Ok(if response.is_done() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Where a command can be given.
