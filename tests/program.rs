@@ -4,6 +4,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -181,6 +182,35 @@ fn without_a_server_accounts_are_managed_on_the_data() {
 }
 
 #[test]
+fn only_those_who_make_accounts_begin_the_data() {
+    let dir = folder(CONFIG);
+    for command in [&["account", "list"][..], &["account", "show", "me@localhost"]] {
+        assert!(refused(dir.path(), command).contains("there is no database in"), "{command:?}");
+        assert!(!dir.path().join("data").exists(), "{command:?}");
+    }
+    let added = with_password(dir.path(), &["account", "add", "me@localhost", "--password-stdin"], "secret");
+    assert!(added.status.success(), "{}", text(&added.stderr));
+    assert!(said(dir.path(), &["account", "list"]).contains("me@localhost"));
+}
+
+#[test]
+fn a_directory_in_other_use_is_left_alone() {
+    let dir = folder(CONFIG);
+    let www = dir.path().join("data");
+    std::fs::create_dir(&www).unwrap();
+    std::fs::write(www.join("index.html"), "").unwrap();
+    std::fs::set_permissions(&www, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for command in [&[][..], &["init"], &["account", "import", "config.toml"]] {
+        let told = refused(dir.path(), command);
+        assert!(told.contains("it holds `index.html`"), "{command:?}: {told}");
+    }
+    let checked = run(dir.path(), &["check"]);
+    assert!(text(&checked.stdout).contains("it holds `index.html`"), "{}", text(&checked.stdout));
+    assert_eq!(std::fs::read_dir(&www).unwrap().count(), 1);
+    assert_eq!(std::fs::metadata(&www).unwrap().permissions().mode() & 0o777, 0o755);
+}
+
+#[test]
 fn a_running_server_takes_commands_although_its_configuration_has_mistakes_now() {
     let dir = folder(CONFIG);
     let server = Server::start(dir.path());
@@ -333,6 +363,44 @@ fn a_reload_adds_a_host_with_its_certificate() {
 }
 
 #[test]
+fn a_host_that_is_renamed_leaves_no_account_behind_in_silence() {
+    let dir = folder(CONFIG);
+    let added = with_password(dir.path(), &["account", "add", "me@localhost", "--password-stdin"], "secret");
+    assert!(added.status.success(), "{}", text(&added.stderr));
+    let renamed = format!("{CONFIG}[[host]]\ndomain = 'example.org'\n");
+    let lost = "nobody can log in to 1 account of localhost, which is no [[host]]";
+    let mut server = Server::start(dir.path());
+    std::fs::write(dir.path().join("config.toml"), &renamed).unwrap();
+    let told = said(dir.path(), &["reload"]);
+    assert!(told.contains(lost), "{told}");
+    server.signal("TERM");
+    server.wait_for("terminated");
+    server.end();
+    let mut command = hearth(dir.path(), &[]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let mut server = Server { child, log };
+    server.wait_for(lost);
+    server.wait_for("serving");
+    assert!(said(dir.path(), &["check"]).contains(lost));
+    assert!(said(dir.path(), &["account", "list"]).contains("me@localhost  no host"));
+    said(dir.path(), &["account", "remove", "me@localhost"]);
+    assert!(!said(dir.path(), &["check"]).contains(lost));
+    server.signal("TERM");
+    assert!(server.end().contains("Nobody can log in to 1 account of localhost"));
+}
+
+#[test]
+fn a_listener_that_takes_the_place_of_another_is_refused_before_the_start() {
+    let dir = folder(
+        "data.create = true\n[[listen]]\naddress = '[::]:65500'\n[[listen]]\naddress = '[::1]:65500'\n",
+    );
+    let told = "config.toml:5: listen[1].address: [::1]:65500 is taken by the [[listen]] on [::]:65500";
+    assert!(refused(dir.path(), &[]).contains(told));
+    assert!(text(&run(dir.path(), &["check"]).stdout).contains(told));
+}
+
+#[test]
 fn what_keeps_it_from_starting_is_told_with_its_fix() {
     let empty = tempfile::tempdir().unwrap();
     // where a server is installed, its configuration would be found
@@ -359,6 +427,27 @@ fn a_port_that_is_taken_is_told_with_its_fix() {
 }
 
 #[test]
+fn a_running_server_does_not_hide_that_a_port_is_taken() {
+    let dir = folder(CONFIG);
+    let server = Server::start(dir.path());
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    std::fs::write(dir.path().join("config.toml"), format!("{CONFIG}[[listen]]\naddress = '{address}'\n"))
+        .unwrap();
+    let checked = text(&run(dir.path(), &["check"]).stdout);
+    assert!(
+        checked.contains(&format!("ERROR   listen {address}: another program has this port")),
+        "{checked}"
+    );
+    drop(taken);
+    said(dir.path(), &["reload"]);
+    let checked = said(dir.path(), &["check"]);
+    assert!(checked.contains(&format!("listen {address}: is served by the running server")), "{checked}");
+    server.signal("TERM");
+    server.end();
+}
+
+#[test]
 fn an_address_is_looked_at_before_a_password_is_asked_for() {
     let dir = folder(CONFIG);
     for (address, why) in
@@ -380,4 +469,89 @@ fn an_explicit_beginning_writes_a_configuration_and_data() {
     assert!(dir.path().join("data/hearth.db").exists());
     assert!(said(dir.path(), &["init"]).contains("nothing was changed"));
     assert!(said(dir.path(), &["account", "list"]).contains("0 of 0 accounts"));
+}
+
+#[test]
+fn a_log_for_programs_is_json_to_the_last_line() {
+    let only_json = |output: &Output| {
+        let log = text(&output.stderr);
+        assert!(
+            !log.is_empty() && log.lines().all(|line| line.starts_with('{') && line.ends_with('}')),
+            "{log}"
+        );
+        assert_eq!((text(&output.stdout).as_str(), output.status.code()), ("", Some(1)));
+        log
+    };
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let dir =
+        folder(&format!("data.create = true\nlog.format = 'json'\n[[listen]]\naddress = '{address}'\n"));
+    assert!(only_json(&run(dir.path(), &[])).contains("another program has this port"));
+    let dir = folder("log.format = 'json'\nlog.levle = 'warn'\n");
+    assert!(only_json(&run(dir.path(), &[])).contains("did you mean `level`?"));
+    let dir = folder("no toml");
+    let by_variable = hearth(dir.path(), &[]).env("HEARTH__log__format", "json").output().unwrap();
+    assert!(only_json(&by_variable).contains("config.toml:1"));
+
+    let dir = folder(&format!("{CONFIG}[log]\nformat = 'json'\n"));
+    let server = Server::start(dir.path());
+    server.signal("TERM");
+    assert_eq!(server.end(), "", "nobody is welcomed where a program reads");
+}
+
+#[test]
+fn a_long_import_is_looked_at_as_a_whole_and_told_as_one() {
+    const KEYS: &str =
+        "SCRAM-SHA-1$4096:QSXCR+Q6sek8bf92$6dlGYMOdZcOPutkcNY8U2g7vK9Y=:D+CSWLOshSulAsxiupA+qs2/fTE=";
+    let dir = folder(CONFIG);
+    let good: String = (0..6_000).map(|n| format!("user{n}@localhost {KEYS}\n")).collect();
+    let import = |lines: String, more: &[&str]| {
+        std::fs::write(dir.path().join("accounts"), lines).unwrap();
+        run(dir.path(), &[&["account", "import", "accounts"], more].concat())
+    };
+    let refused = import(format!("{good}bad@localhost nonsense\n"), &[]);
+    assert!(
+        text(&refused.stderr).contains("nothing was done:\naccounts:6001: bad@localhost: not in the form")
+    );
+    assert!(!dir.path().join("data").exists(), "nothing was begun");
+    let empty = import(String::new(), &[]);
+    assert!(
+        text(&empty.stderr).contains("there is nothing in accounts; it is to hold lines of `user@domain")
+    );
+    let part = import(format!("{good}me@elsewhere.example {KEYS}\n"), &["--json"]);
+    let (told, code) = (text(&part.stdout), part.status.code());
+    assert!(told.starts_with("{\"failed\":") && told.lines().count() == 1 && code == Some(1), "{told}");
+    assert!(told.contains("lines 5001 to 6001: me@elsewhere.example:"), "{told}");
+    assert!(told.contains("done before that: made: 5000"), "{told}");
+    let whole = text(&import(good, &[]).stdout);
+    assert!(whole.contains("made                             1000\n"), "{whole}");
+    assert!(whole.contains("there already, left as they are  5000\n"), "{whole}");
+}
+
+#[test]
+fn an_interrupted_question_leaves_the_terminal_as_it_was() {
+    let dir = folder(CONFIG);
+    // script(1) makes a terminal; the shell in it is the wrapper that does not put it right, and tells when nothing that is
+    // typed is seen any more
+    let watch = "(until stty -a < /dev/tty | grep -q -e -isig; do :; done; echo unseen) &";
+    let ask = format!("{} account add me@localhost", env!("CARGO_BIN_EXE_hearth"));
+    let wrapper = format!("{watch} {ask}; echo ended $?; stty -a");
+    let mut command = Command::new("script");
+    alone(command.args(["--quiet", "--return", "--command", &wrapper, "/dev/null"]), dir.path());
+    let mut script = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut keys, mut screen) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
+    let mut seen = Vec::new();
+    while !text(&seen).contains("unseen") {
+        let mut byte = [0];
+        assert_eq!(std::io::Read::read(&mut screen, &mut byte).unwrap(), 1, "{}", text(&seen));
+        seen.extend(byte);
+    }
+    keys.write_all(b"\x03").unwrap();
+    std::io::Read::read_to_end(&mut screen, &mut seen).unwrap();
+    script.wait().unwrap();
+    let seen = text(&seen);
+    assert!(seen.contains("ended 130"), "{seen}");
+    for flag in ["echo", "icanon", "isig"] {
+        assert!(!seen.split_whitespace().any(|word| word == format!("-{flag}")), "{flag}: {seen}");
+    }
 }

@@ -90,10 +90,10 @@ const ALL: &[Command] = &[
         offline: true,
         help: "Make accounts with the keys they had elsewhere",
         args: &[
-            Arg::required(
+            Arg::lines(
                 "accounts",
-                ArgKind::Lines,
                 "lines of `user@domain SCRAM-SHA-256$<iterations>:<salt>$<stored key>:<server key> …`",
+                import::check,
             ),
             Arg::optional(
                 "withhold",

@@ -39,6 +39,10 @@ pub enum ArgKind {
     Lines,
 }
 
+/// Looks at one line of [`ArgKind::Lines`] without a server: whether it holds anything, or why it cannot be taken. The
+/// reason shows no secret.
+pub type LineCheck = fn(&str) -> Result<bool, String>;
+
 /// One argument.
 #[derive(Debug, Clone, Copy)]
 pub struct Arg {
@@ -50,17 +54,24 @@ pub struct Arg {
     pub required: bool,
     /// One line for people.
     pub help: &'static str,
+    /// Of lines: what can be told of one beforehand.
+    pub line: Option<LineCheck>,
 }
 
 impl Arg {
     /// An argument that must be given.
     pub const fn required(name: &'static str, kind: ArgKind, help: &'static str) -> Self {
-        Self { name, kind, required: true, help }
+        Self { name, kind, required: true, help, line: None }
     }
 
     /// An argument that may be left out.
     pub const fn optional(name: &'static str, kind: ArgKind, help: &'static str) -> Self {
-        Self { name, kind, required: false, help }
+        Self { name, kind, required: false, help, line: None }
+    }
+
+    /// Lines that must be given; `help` begins with "lines of".
+    pub const fn lines(name: &'static str, help: &'static str, line: LineCheck) -> Self {
+        Self { name, kind: ArgKind::Lines, required: true, help, line: Some(line) }
     }
 }
 

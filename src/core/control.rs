@@ -1,6 +1,9 @@
-//! What a command asks of the program around the server: to stop, or to read its configuration anew.
+//! Between the commands and the program around the server: what they ask of it (to stop, or to read its configuration
+//! anew), and what it lets them know.
 //!
 //! The program takes the [`Order`]s from a bounded queue. Where nobody does (in tests, or offline), whoever asks is told.
+
+use std::net::SocketAddr;
 
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
@@ -36,12 +39,13 @@ pub enum ControlError {
 pub struct Control {
     orders: mpsc::Sender<Order>,
     taken_by: Mutex<Option<mpsc::Receiver<Order>>>,
+    listening: Mutex<Vec<SocketAddr>>,
 }
 
 impl Default for Control {
     fn default() -> Self {
         let (orders, taken_by) = mpsc::channel(ORDERS_MAX);
-        Self { orders, taken_by: Mutex::new(Some(taken_by)) }
+        Self { orders, taken_by: Mutex::new(Some(taken_by)), listening: Mutex::default() }
     }
 }
 
@@ -67,6 +71,16 @@ impl Control {
         let (answer, answered) = oneshot::channel();
         self.give(Order::Reload(answer))?;
         answered.await.map_err(|_| ControlError::Nobody)?.map_err(ControlError::Refused)
+    }
+
+    /// The addresses where clients can connect now, with the ports that the system chose for port 0.
+    pub fn listening(&self) -> Vec<SocketAddr> {
+        self.listening.lock().clone()
+    }
+
+    /// Says where clients can connect from now on.
+    pub fn set_listening(&self, addresses: Vec<SocketAddr>) {
+        *self.listening.lock() = addresses;
     }
 
     fn give(&self, order: Order) -> Result<(), ControlError> {

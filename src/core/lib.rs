@@ -48,3 +48,4 @@ mod subscribe;
 pub mod subscription;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod unserved;

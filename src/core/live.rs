@@ -55,8 +55,26 @@ type Change = Box<dyn FnOnce() + Send>;
 pub(crate) type Reader =
     Box<dyn Fn(&BTreeMap<String, toml::Table>) -> Result<Change, SetupError> + Send + Sync>;
 
-/// What a module finds wrong with its settings beyond their types: a sentence.
-pub type Judge<C> = fn(&C) -> Result<(), String>;
+/// What a module finds wrong with its settings beyond their types.
+pub type Judge<C> = fn(&C) -> Result<(), Objection>;
+
+/// A value that a module finds impossible.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Objection {
+    /// Its key within the section, e.g. `contact.abuse[0]`.
+    pub key: String,
+    /// What is wrong with it.
+    pub text: String,
+    /// What to do.
+    pub fix: String,
+}
+
+impl Objection {
+    /// An objection to a key's value.
+    pub fn new(key: impl Into<String>, text: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { key: key.into(), text: text.into(), fix: fix.into() }
+    }
+}
 
 /// The settings of a module at the start, and what reads them anew.
 pub(crate) fn live<C>(
@@ -90,7 +108,7 @@ fn read<C: DeserializeOwned + Default>(
             })?
         }
     };
-    judge(&settings).map_err(|message| SetupError::Invalid { module, message })?;
+    judge(&settings).map_err(|objection| SetupError::Invalid { module, objection })?;
     Ok(settings)
 }
 
@@ -106,8 +124,8 @@ mod tests {
         n: u32,
     }
 
-    fn small(config: &Config) -> Result<(), String> {
-        if config.n < 10 { Ok(()) } else { Err("too many".to_owned()) }
+    fn small(config: &Config) -> Result<(), Objection> {
+        if config.n < 10 { Ok(()) } else { Err(Objection::new("n", "too many", "take fewer")) }
     }
 
     fn sections(toml: &str) -> BTreeMap<String, toml::Table> {

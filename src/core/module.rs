@@ -18,7 +18,7 @@ use crate::disco::DiscoNodes;
 use crate::event::{Event, Listener};
 use crate::host::Host;
 use crate::iq::{Entity, IqCall, IqHandler, IqResult, Verb};
-use crate::live::{self, Judge, Live};
+use crate::live::{self, Judge, Live, Objection};
 use crate::metrics::Counter;
 use crate::plan::{ConfigSection, Draft, HookEntry, IqEntry};
 use crate::server::Server;
@@ -107,12 +107,12 @@ pub enum SetupError {
         message: String,
     },
     /// A value that a module finds impossible.
-    #[error("module `{module}`: {message}")]
+    #[error("xep.{module}.{}: {} ({})", .objection.key, .objection.text, .objection.fix)]
     Invalid {
         /// Who found it.
         module: &'static str,
-        /// What is wrong.
-        message: String,
+        /// What it says.
+        objection: Objection,
     },
 }
 

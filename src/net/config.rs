@@ -23,6 +23,7 @@ pub enum Encryption {
 #[serde(deny_unknown_fields)]
 pub struct ListenConfig {
     /// Address and port. `[::]` is every address of the machine, IPv6 and IPv4.
+    #[schemars(extend("format" = "socket-address"))]
     pub address: SocketAddr,
     /// `starttls` (port 5222 by custom) or `direct` (port 5223).
     #[serde(default)]

@@ -28,6 +28,23 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// Whether two listeners cannot both be: one takes what the other wants.
+pub fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+    collide_where(a, b, wildcard_takes_ipv4())
+}
+
+fn collide_where(a: SocketAddr, b: SocketAddr, wildcard_takes_ipv4: bool) -> bool {
+    let takes = |a: SocketAddr, b: SocketAddr| {
+        a.ip().is_unspecified() && (a.is_ipv4() == b.is_ipv4() || (a.is_ipv6() && wildcard_takes_ipv4))
+    };
+    a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || takes(a, b) || takes(b, a))
+}
+
+/// Whether `[::]` is every address of IPv4 too: as the system does, unless it was told otherwise (ipv6(7), `bindv6only`).
+fn wildcard_takes_ipv4() -> bool {
+    std::fs::read_to_string("/proc/sys/net/ipv6/bindv6only").map_or(true, |set| set.trim() != "1")
+}
+
 /// Accepts connections until the task is aborted.
 pub async fn accept(listener: Arc<TcpListener>, shared: Arc<Shared>) {
     loop {
@@ -62,4 +79,29 @@ fn serve(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr) {
     }
     let span = tracing::info_span!("conn", kind = "c2s", %peer, jid = tracing::field::Empty);
     tokio::spawn(Connection::new(Arc::clone(shared), socket, peer, place, span).run());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(a: &str, b: &str, [alone, with_ipv4]: [bool; 2]) {
+        let (a, b) = (a.parse().unwrap(), b.parse().unwrap());
+        assert_eq!([collide_where(a, b, false), collide_where(a, b, true)], [alone, with_ipv4], "{a} {b}");
+        assert_eq!([collide_where(b, a, false), collide_where(b, a, true)], [alone, with_ipv4], "{b} {a}");
+    }
+
+    #[test]
+    fn a_wildcard_takes_all_addresses_with_its_port() {
+        check("127.0.0.1:1", "127.0.0.1:1", [true, true]);
+        check("127.0.0.1:1", "127.0.0.2:1", [false, false]);
+        check("0.0.0.0:1", "127.0.0.1:1", [true, true]);
+        check("0.0.0.0:1", "127.0.0.1:2", [false, false]);
+        check("0.0.0.0:1", "[::1]:1", [false, false]);
+        check("[::]:1", "[::1]:1", [true, true]);
+        check("[::]:1", "127.0.0.1:1", [false, true]);
+        check("[::]:1", "0.0.0.0:1", [false, true]);
+        check("[::]:0", "[::1]:0", [false, false]);
+    }
 }

@@ -44,7 +44,11 @@ struct Findings(Vec<Finding>);
 
 impl Findings {
     fn add(&mut self, severity: Severity, about: &str, text: impl Into<String>, fix: impl Into<String>) {
-        self.0.push(Finding { severity, about: about.to_owned(), text: text.into(), fix: fix.into() });
+        let finding = Finding { severity, about: about.to_owned(), text: text.into(), fix: fix.into() };
+        // every test that leads to a finding shows that it says what to do
+        #[cfg(test)]
+        assert!(severity == Severity::Note || !finding.fix.is_empty(), "without a fix: {finding}");
+        self.0.push(finding);
     }
 
     fn note(&mut self, about: &str, text: impl Into<String>) {
@@ -76,13 +80,17 @@ pub(crate) fn run(sources: &Sources, offline: bool) -> ExitCode {
 fn examine(sources: &Sources, whom: Option<Result<dns::Whom, String>>) -> Findings {
     let mut found = Findings::default();
     match load(sources) {
-        Ok(Loaded { config, plan, files }) => {
+        Ok(Loaded { config, plan, files, doubts }) => {
             let names: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
             found.note("configuration", format!("{} can be read", names.join(", ")));
+            for doubt in doubts {
+                found.add(Severity::Warning, "environment", doubt.text, doubt.fix);
+            }
             let running = is_running(&config, &mut found);
             admins(&config, &mut found);
             network::certificates(&config, &mut found);
-            network::ports(&config, running, &mut found);
+            let own = if running { client::listening(&config.socket()) } else { Some(Vec::new()) };
+            network::ports(&config, own.as_deref(), &mut found);
             dns::check(&config, whom, &mut found);
             let holder = data::directory(&config, &plan, &mut found);
             data::socket(&config, &mut found);

@@ -12,7 +12,7 @@ use hearth_core::plan::Plan;
 const ABOUT: &str = "An XMPP server. Without a command it serves, as `hearth serve` does.";
 const OFFLINE: &str = "offline";
 const AFTER: &str = "\
-Settings are in config.toml (here, or in /etc/hearth; or --config). Variables go over it: HEARTH_DATA_DIRECTORY,
+Settings are in config.toml (here, or in /etc/hearth; or --config, HEARTH_CONFIG). Variables go over it: HEARTH_DATA_DIRECTORY,
 HEARTH_HOSTS=a.example,b.example, and HEARTH__section__key=value for every other setting.";
 
 /// The whole command line.
@@ -33,7 +33,6 @@ pub(crate) fn build(plan: &Plan) -> Clap {
         .version(env!("CARGO_PKG_VERSION"))
         .about(ABOUT)
         .after_help(AFTER)
-        .disable_help_subcommand(true)
         .arg(config)
         .subcommand(Clap::new("serve").about("Run the server until it is told to stop"))
         .subcommand(
@@ -119,10 +118,20 @@ fn argument(arg: &'static command::Arg) -> Arg {
             argument.long(arg.name).value_name(value_name(arg.kind)).num_args(1..)
         }
         (ArgKind::Text | ArgKind::Account | ArgKind::Host | ArgKind::Number, required) => {
-            let argument = argument.value_name(value_name(arg.kind));
+            let mut argument = argument.value_name(value_name(arg.kind));
+            if arg.kind == ArgKind::Number {
+                argument = argument.value_parser(number).allow_negative_numbers(true);
+            }
             if required { argument.required(true) } else { argument.long(arg.name) }
         }
     }
+}
+
+/// A whole number, as it was typed.
+fn number(text: &str) -> Result<String, String> {
+    text.parse::<u32>()
+        .map(|_| text.to_owned())
+        .map_err(|_| format!("write a whole number from 0 to {}", u32::MAX))
 }
 
 fn value_name(kind: ArgKind) -> &'static str {
@@ -185,7 +194,7 @@ mod tests {
             let found = command.name.split(' ').try_fold(&clap, |clap, word| clap.find_subcommand(word));
             let help = found.unwrap_or_else(|| panic!("{}", command.name)).get_about().unwrap().to_string();
             assert_eq!(help, command.help);
-            let own = ["serve", "init", "check"];
+            let own = ["serve", "init", "check", "help"];
             assert!(!own.contains(&command.name), "{} is a word of the program itself", command.name);
         }
     }
@@ -201,6 +210,12 @@ mod tests {
         assert_eq!(matches.get_one::<String>("reason").unwrap(), "late");
         let (name, matches) = parse("hearth status --json").unwrap();
         assert!(name == "status" && matches.get_flag("json"));
+        let (_, matches) = parse("hearth account list --limit 5").unwrap();
+        assert_eq!(matches.get_one::<String>("limit").unwrap(), "5");
+        for limit in ["-1", "many"] {
+            let refused = parse(&format!("hearth account list --limit {limit}")).unwrap_err();
+            assert!(refused.contains("write a whole number from 0"), "{refused}");
+        }
         assert_eq!(parse("hearth account import").unwrap().1.get_one::<String>("accounts").unwrap(), "-");
     }
 
@@ -212,6 +227,15 @@ mod tests {
         }
         assert!(parse("hearth account add").unwrap_err().contains("required"));
         assert!(parse("hearth acount add").unwrap_err().contains("account"), "a suggestion");
+    }
+
+    #[test]
+    fn help_is_there_where_people_look_for_it() {
+        let plan = modules::plan(&Sections::new()).unwrap();
+        for line in ["hearth help", "hearth --help", "hearth help account add", "hearth account add --help"] {
+            let told = build(&plan).try_get_matches_from(line.split(' ')).unwrap_err();
+            assert_eq!(told.kind(), clap::error::ErrorKind::DisplayHelp, "{line}: {told}");
+        }
     }
 
     #[test]

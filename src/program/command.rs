@@ -1,25 +1,34 @@
 //! One command of the registry, given on the command line: to the running server, or, where that makes sense and none
 //! runs, on the stored data alone.
 
+mod lines;
 mod print;
+mod prompt;
+mod sum;
 mod values;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::ArgMatches;
 use hearth_core::clock::SystemClock;
 use hearth_core::command::{self, Caller, Command};
 use hearth_core::host::Hosts;
 use hearth_core::server::{Parts, Server};
+use hearth_store::OpenError;
 use tokio::runtime::Runtime;
 
-use super::config::{self, Config, Loaded, Sources, load};
+use self::sum::Sum;
+use self::values::Call;
+use super::config::{self, Config, Loaded, Problem, Sources, load};
 use super::data;
 use super::door::client;
 use super::door::protocol::{Request, Response};
+
+/// Commands that may begin a server's data: the others have nothing to say of accounts that are not there.
+const BEGIN_DATA: [&str; 2] = ["account add", "account import"];
 
 /// Gives the command and prints what becomes of it.
 ///
@@ -27,30 +36,33 @@ use super::door::protocol::{Request, Response};
 /// It could not be given at all.
 pub(crate) fn run(command: &Command, matches: &ArgMatches, sources: &Sources) -> anyhow::Result<ExitCode> {
     // before anybody is asked for a password: is there somebody to give it to?
-    Place::find(command, sources)?;
+    if let Place::Offline(doubts) = Place::find(command, sources)? {
+        doubts.iter().for_each(|doubt| eprintln!("hearth: {doubt}"));
+    }
     let json = matches.get_flag("json");
     let calls = values::read(command, matches)?;
     // again: a person who is typing keeps neither a place at the server nor the database, and either may come and go
-    let mut recipient = Recipient::open(Place::find(command, sources)?, sources)?;
-    let mut code = ExitCode::SUCCESS;
-    for values in calls {
-        let response = recipient.call(Request { command: command.name.to_owned(), values })?;
-        print::response(&response, json)?;
-        if !response.is_done() {
-            code = ExitCode::FAILURE;
+    let mut recipient = Recipient::open(Place::find(command, sources)?, command, sources)?;
+    let mut sum = Sum::default();
+    for Call { values, lines } in calls {
+        let response = recipient.call(Request { command: command.name.to_owned(), values });
+        let response = response.map_err(|error| anyhow!("{error:#}{}", sum.done()))?;
+        if !sum.add(response, lines) {
             break;
         }
     }
+    let response = sum.told();
+    print::response(&response, json)?;
     recipient.end()?;
-    Ok(code)
+    Ok(if response.is_done() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Where a command can be given.
 enum Place {
     /// To the server that answers here.
     Running(PathBuf),
-    /// On the data of this configuration.
-    Offline,
+    /// On the data of this configuration, about which there may be doubts.
+    Offline(Vec<Problem>),
 }
 
 impl Place {
@@ -66,7 +78,7 @@ impl Place {
         {
             return Ok(Self::Running(socket.clone()));
         }
-        let Loaded { config, plan, .. } = loaded?;
+        let Loaded { mut config, plan, doubts, .. } = loaded?;
         if !command.offline {
             bail!(
                 "no server is running: nobody answers at {} (start one with `hearth`; if one runs with another \
@@ -74,9 +86,22 @@ impl Place {
                 config.socket().display()
             );
         }
-        data::look(&config, &plan)?;
-        Ok(Self::Offline)
+        let may_create = config.data.create;
+        config.data.create &= begins_data(command);
+        match data::look(&config, &plan) {
+            Err(OpenError::WouldCreate { dir }) if may_create => bail!(
+                "there is no database in {}, and so no account. `hearth` makes one, or `hearth account add`; if there \
+                 should be one, `data.directory` points to the wrong place",
+                dir.display()
+            ),
+            looked => looked?,
+        }
+        Ok(Self::Offline(doubts))
     }
+}
+
+fn begins_data(command: &Command) -> bool {
+    BEGIN_DATA.contains(&command.name)
 }
 
 /// Who carries a command out.
@@ -86,10 +111,14 @@ enum Recipient {
 }
 
 impl Recipient {
-    fn open(place: Place, sources: &Sources) -> anyhow::Result<Self> {
+    fn open(place: Place, command: &Command, sources: &Sources) -> anyhow::Result<Self> {
         match place {
             Place::Running(socket) => Ok(Self::Running(socket)),
-            Place::Offline => Self::offline(load(sources)?),
+            Place::Offline(_) => {
+                let mut loaded = load(sources)?;
+                loaded.config.data.create &= begins_data(command);
+                Self::offline(loaded)
+            }
         }
     }
 

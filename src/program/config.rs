@@ -8,6 +8,7 @@ mod overrides;
 mod paths;
 mod problem;
 mod unknown;
+mod values;
 
 use std::path::{Path, PathBuf};
 
@@ -23,8 +24,11 @@ use serde::{Deserialize, Serialize};
 use super::modules::Sections;
 
 pub(crate) use document::document;
-pub(crate) use load::{Loaded, Sources, load, socket};
-pub(crate) use problem::Problems;
+pub(crate) use load::{Loaded, Sources, is_json, load, socket};
+pub(crate) use problem::{Problem, Problems};
+
+/// The sections that a reload leaves as they are.
+pub(crate) const NEED_RESTART: [&str; 2] = ["data", "admin"];
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use hearth_core::clock::SystemClock;
 use hearth_core::control::Order;
 use hearth_core::server::{Parts, Server};
+use hearth_core::unserved;
 use hearth_net::tls::{Development, TlsHosts, Watcher};
 use hearth_net::{Net, NetError, NetSettings};
 use time::OffsetDateTime;
@@ -20,7 +21,7 @@ use tokio::task::AbortHandle;
 use super::certificates::{self, Certificates};
 use super::check::network;
 use super::command::hosts;
-use super::config::{Config, Loaded, Sources, load};
+use super::config::{Config, Loaded, LogConfig, LogFormat, Sources, is_json, load};
 use super::door::Door;
 use super::logging::{self, Log};
 use super::{data, welcome};
@@ -33,8 +34,30 @@ const CERTIFICATES_LOOK: Duration = Duration::from_secs(30);
 /// # Errors
 /// What kept the server from starting; the text names the fix.
 pub(crate) fn run(sources: Sources) -> anyhow::Result<ExitCode> {
-    let loaded = load(&sources)?;
+    let json = is_json(&sources);
+    let loaded = match load(&sources) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            if json {
+                logging::start(&LogConfig { format: LogFormat::Json, ..LogConfig::default() })?;
+            }
+            return refused(problems.into(), json);
+        }
+    };
     let log = logging::start(&loaded.config.log)?;
+    serve(sources, loaded, log).map(|()| ExitCode::SUCCESS).or_else(|error| refused(error, json))
+}
+
+/// What programs read is JSON to the last line: what keeps the server from serving goes into the log there.
+fn refused(error: anyhow::Error, json: bool) -> anyhow::Result<ExitCode> {
+    if !json || !tracing::enabled!(tracing::Level::ERROR) {
+        return Err(error);
+    }
+    tracing::error!("{error:#}");
+    Ok(ExitCode::FAILURE)
+}
+
+fn serve(sources: Sources, loaded: Loaded, log: Log) -> anyhow::Result<()> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), files = ?loaded.files, "starting");
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -42,8 +65,7 @@ pub(crate) fn run(sources: Sources) -> anyhow::Result<ExitCode> {
         let mut program = Program::start(sources, loaded, log).await?;
         program.wait().await;
         program.end().await
-    })?;
-    Ok(ExitCode::SUCCESS)
+    })
 }
 
 /// Each client takes a file: as many as the system lets us have.
@@ -98,28 +120,36 @@ impl Signals {
 
 impl Program {
     async fn start(sources: Sources, loaded: Loaded, log: Log) -> anyhow::Result<Self> {
-        let Loaded { config, plan, files } = loaded;
+        let Loaded { config, plan, files, doubts } = loaded;
+        doubts.iter().for_each(|doubt| tracing::warn!("{doubt}"));
         let signals = Signals::listen()?;
         let hosts = hosts(&config)?;
+        // first: certificates that are made may lie in the data directory, which is made only where nothing is yet
+        let store = data::open(&config, &plan)?;
         let now = OffsetDateTime::now_utc();
         let found = certificates::find(&config, &hosts, now)?;
         let served = certificates::open(&config, &found, now)?;
-        let store = data::open(&config, &plan)?;
         let parts = Parts { plan, hosts, store, clock: Arc::new(SystemClock), settings: config.settings() };
         let server = Server::new(parts).await?;
         let orders = server.control().take_orders().context("somebody else takes the server's orders")?;
+        if let Some(line) = unserved::describe(&server.unserved().await?) {
+            tracing::warn!("nobody can log in to {line}: {}", unserved::FIX);
+        }
         let settings = NetSettings {
             listen: config.listen.clone(),
             tls: served.clone(),
             development: config.tls.development,
         };
         let net = Net::start(Arc::clone(&server), settings).map_err(explained)?;
+        server.control().set_listening(net.local_addresses());
         // last: whoever finds the socket finds a server that clients can reach
         let door = Door::open(&config.socket(), Arc::clone(&server))?;
         let Certificates { development, authority, .. } = found;
         let watcher = watch(&served, development);
         tracing::info!(addresses = ?net.local_addresses(), "serving");
-        welcome::greet(&server, &config, &files, authority.as_deref()).await?;
+        if config.log.format == LogFormat::Human {
+            welcome::greet(&server, &config, &files, authority.as_deref()).await?;
+        }
         Ok(Self { sources, config, log, server, served, watcher, net, door, orders, signals })
     }
 

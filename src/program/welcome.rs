@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use hearth_core::server::Server;
+use hearth_core::unserved;
 use hearth_net::config::Encryption;
 
 use super::config::Config;
@@ -25,16 +26,32 @@ pub(crate) async fn greet(
             return Ok(());
         }
     }
+    let unserved = unserved::describe(&server.unserved().await?);
     let program = std::env::args().next().unwrap_or_else(|| "hearth".to_owned());
     // whoever started it elsewhere than on a screen does not miss it
-    let _ = io::stdout().lock().write_all(text(&program, config, files, authority).as_bytes());
+    let _ = io::stdout()
+        .lock()
+        .write_all(text(&program, config, files, authority, unserved.as_deref()).as_bytes());
     Ok(())
 }
 
-fn text(program: &str, config: &Config, files: &[PathBuf], authority: Option<&Path>) -> String {
+fn text(
+    program: &str,
+    config: &Config,
+    files: &[PathBuf],
+    authority: Option<&Path>,
+    unserved: Option<&str>,
+) -> String {
     let domain = config.host.first().map_or("localhost", |host| host.domain.as_str());
     let mut out = String::new();
     let _ = writeln!(out, "\nHearth serves {domain}. It has no account yet; this is what to do:\n");
+    if let Some(line) = unserved {
+        let _ = writeln!(
+            out,
+            "  0. Nobody can log in to {line}.\n     To see them: {program} account list{}\n",
+            named(files)
+        );
+    }
     let _ = writeln!(out, "  1. In another terminal, make an account (it asks for a password):");
     let _ = writeln!(out, "       {program} account add you@{domain}{}\n", named(files));
     let _ = writeln!(out, "  2. In a client, add the account you@{domain} with that password.");
@@ -52,7 +69,11 @@ fn text(program: &str, config: &Config, files: &[PathBuf], authority: Option<&Pa
         );
         let _ = writeln!(out, "       {}\n     or accept the certificate when it asks.", authority.display());
     }
-    let _ = writeln!(out, "\n  Ctrl-C stops the server. `{program} check` looks for what is wrong.\n");
+    let _ = writeln!(
+        out,
+        "\n  Ctrl-C stops the server. `{program} check{}` looks for what is wrong.\n",
+        named(files)
+    );
     out
 }
 
@@ -85,6 +106,7 @@ mod tests {
             &Config::shipped(),
             &files,
             Some(Path::new("certs/development-ca.crt")),
+            None,
         );
         expect![[r#"
 
@@ -105,6 +127,20 @@ mod tests {
 
         "#]]
         .assert_eq(&text);
+    }
+
+    #[test]
+    fn what_was_served_before_and_where_it_was_configured_is_said() {
+        let files = [PathBuf::from("other.toml")];
+        let text =
+            text("hearth", &Config::shipped(), &files, None, Some("2 accounts of b, which is no [[host]]"));
+        for part in [
+            "Nobody can log in to 2 accounts of b, which is no [[host]].",
+            "hearth account list --config other.toml\n",
+            "`hearth check --config other.toml` looks",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The data directory: made only on request, closed to others, and held by one process at a time.
+//! The data directory: made only on request and of its own, closed to others, and held by one process at a time.
 //!
 //! Nothing in it names the machine, so it can be moved to another one.
 
@@ -14,6 +14,13 @@ pub(crate) const DATABASE: &str = "hearth.db";
 /// The lock beside it. A file of its own: SQLite's locks on the database come and go.
 pub(crate) const LOCK: &str = "hearth.lock";
 
+/// What a file system puts into an empty directory.
+const OF_THE_DISK: &str = "lost+found";
+/// All files of ours in the data directory begin like this.
+const OURS: &str = "hearth.";
+/// What a start leaves behind that ended before there was a database.
+const OF_A_BEGINNING: [&str; 5] = [LOCK, DATABASE, "hearth.db-journal", "hearth.db-wal", "hearth.db-shm"];
+
 /// The right to use a data directory. The system ends it with the process, however that ends.
 pub(crate) struct Held {
     _lock: File,
@@ -28,8 +35,13 @@ pub(crate) fn hold(options: &Options) -> Result<Held, OpenError> {
     if !exists && !options.create {
         return Err(OpenError::WouldCreate { dir: dir.clone() });
     }
+    if !exists && let Some(name) = in_the_way(dir)? {
+        return Err(OpenError::NotEmpty { dir: dir.clone(), name });
+    }
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))?;
-    tighten(dir, 0o700)?;
+    if foreign(dir)?.is_none() {
+        tighten(dir, 0o700)?;
+    }
     let lock = lock(dir)?;
     private().create(true).append(true).open(&database).map_err(at(&database))?;
     tighten(&database, 0o600)?;
@@ -39,6 +51,34 @@ pub(crate) fn hold(options: &Options) -> Result<Held, OpenError> {
         sync_dir(&dir.join(".."))?;
     }
     Ok(Held { _lock: lock, database })
+}
+
+/// What keeps a directory without a database from being made into a data directory: anything in it. Most likely the path
+/// is wrong, or the database was moved away from its copies.
+pub(crate) fn in_the_way(dir: &Path) -> Result<Option<String>, OpenError> {
+    first_name(dir, |name| name != OF_THE_DISK && !OF_A_BEGINNING.contains(&name))
+}
+
+/// Something of others in a directory: whom it lets in is theirs to say then.
+pub(crate) fn foreign(dir: &Path) -> Result<Option<String>, OpenError> {
+    first_name(dir, |name| name != OF_THE_DISK && !name.starts_with(OURS))
+}
+
+/// The first name in the directory that counts; a directory that is not there holds nothing.
+fn first_name(dir: &Path, counts: impl Fn(&str) -> bool) -> Result<Option<String>, OpenError> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(at(dir)(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(at(dir))?.file_name().to_string_lossy().into_owned();
+        if counts(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names.into_iter().min())
 }
 
 fn lock(dir: &Path) -> Result<File, OpenError> {
@@ -82,4 +122,55 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<(), OpenError> {
 pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
     let path = path.to_path_buf();
     |why| OpenError::Io { path, why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    /// A directory that everybody may look into, with these files.
+    fn directory(names: &[&str]) -> (tempfile::TempDir, Options) {
+        let dir = tempfile::tempdir().unwrap();
+        names.iter().for_each(|name| drop(File::create(dir.path().join(name)).unwrap()));
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        let options = Options { create: true, ..Options::new(dir.path()) };
+        (dir, options)
+    }
+
+    #[test]
+    fn what_belongs_to_others_is_not_taken_over() {
+        for name in ["other", ".bashrc", "hearth.db.schema-7.snapshot"] {
+            let (dir, options) = directory(&["lost+found", name]);
+            let refused = hold(&options).err().unwrap();
+            assert!(
+                matches!(&refused, OpenError::NotEmpty { name: found, .. } if found == name),
+                "{refused}"
+            );
+            assert_eq!(mode(dir.path()), 0o755, "{name}");
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing was made beside {name}");
+        }
+    }
+
+    #[test]
+    fn an_empty_directory_is_taken_and_closed() {
+        for names in [&[][..], &["lost+found"], &["hearth.lock", "hearth.db"]] {
+            let (dir, options) = directory(names);
+            drop(hold(&options).unwrap());
+            assert_eq!((mode(dir.path()), mode(&dir.path().join(DATABASE))), (0o700, 0o600), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn a_directory_with_a_database_is_closed_if_it_is_ours_alone() {
+        for (beside, closed) in [("hearth.db.schema-7.snapshot", 0o700), ("www", 0o755)] {
+            let (dir, options) = directory(&[beside]);
+            fs::write(dir.path().join(DATABASE), "not empty").unwrap();
+            drop(hold(&options).unwrap());
+            assert_eq!((mode(dir.path()), mode(&dir.path().join(DATABASE))), (closed, 0o600), "{beside}");
+        }
+    }
 }

@@ -92,6 +92,18 @@ pub enum OpenError {
         /// The directory that was looked into.
         dir: PathBuf,
     },
+    /// There is no database, and the directory is in other use: most likely the path is wrong.
+    #[error(
+        "there is no database in {}, and it holds `{name}`: a database is made only in an empty directory. If this is a \
+         new server, let `data.directory` name a directory of its own; if it is not, `data.directory` points to the \
+         wrong place", dir.display()
+    )]
+    NotEmpty {
+        /// The directory.
+        dir: PathBuf,
+        /// Something in it.
+        name: String,
+    },
     /// Another process has this data directory open.
     #[error(
         "the data in {} is in use by {}. Stop that process, or give this one another `data.directory`",
@@ -117,6 +129,16 @@ pub enum OpenError {
         found: usize,
         /// The last step that this program knows.
         known: usize,
+    },
+    /// The database has tables of a module that this program does not have: a newer version made them.
+    #[error(
+        "the database is newer than this program: it has tables of `{owner}`, which this version does not know and would \
+         not keep up. Install the newer version again, or go back to the snapshot that was made before the upgrade \
+         (*.snapshot beside the database)"
+    )]
+    UnknownOwner {
+        /// The owner of the tables.
+        owner: String,
     },
     /// Two modules claim one name of tables.
     #[error("two modules own the tables `{owner}`")]

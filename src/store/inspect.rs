@@ -3,7 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
 
-use crate::data_dir::{DATABASE, LOCK, at};
+use crate::data_dir::{self, DATABASE, LOCK, at};
 use crate::migrate;
 use crate::sqlite::Engine;
 use crate::{Migrations, OpenError, Options, Sql, StoreError};
@@ -17,24 +17,34 @@ pub struct Inspection {
     pub held_by: Option<Option<u32>>,
     /// Owners whose tables the next start will upgrade.
     pub behind: Vec<&'static str>,
+    /// Something of others beside the database. A start does not close such a directory to other users.
+    pub foreign: Option<String>,
 }
 
 /// Looks at the database in `options.dir`.
 ///
 /// # Errors
-/// What would keep a start from opening it: an unreadable file, a damaged or a newer database.
+/// What would keep a start from opening it: an unreadable file, a damaged or a newer database, or files in the place
+/// where a new one is wanted.
 pub fn inspect(options: &Options, modules: &[Migrations]) -> Result<Inspection, OpenError> {
     let database = options.dir.join(DATABASE);
     match fs::metadata(&database) {
         Ok(file) if file.len() > 0 => {}
-        Ok(_) => return Ok(Inspection::default()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Inspection::default()),
+        Ok(_) => return without_database(options),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return without_database(options),
         Err(error) => return Err(at(&database)(error)),
     }
     let held_by = holder(&options.dir.join(LOCK))?;
     let mut reader = Engine::file(database, options).reader()?;
     let behind = migrate::behind(&mut reader, modules)?;
-    Ok(Inspection { exists: true, held_by, behind })
+    Ok(Inspection { exists: true, held_by, behind, foreign: data_dir::foreign(&options.dir)? })
+}
+
+fn without_database(options: &Options) -> Result<Inspection, OpenError> {
+    match data_dir::in_the_way(&options.dir)? {
+        Some(name) if options.create => Err(OpenError::NotEmpty { dir: options.dir.clone(), name }),
+        _ => Ok(Inspection::default()),
+    }
 }
 
 /// Reads from the database in `options.dir`, which is there and not behind ([`inspect`]), without opening it as a server
@@ -89,8 +99,16 @@ mod tests {
         assert_eq!(seen.unwrap(), 7, "beside the one that has it open");
         store.close().await.unwrap();
         let found = inspect(&options, &[MORE]).unwrap();
-        assert_eq!(found, Inspection { exists: true, held_by: None, behind: vec!["one"] });
+        let expected = Inspection { exists: true, behind: vec!["one"], ..Inspection::default() };
+        assert_eq!(found, expected);
+        std::fs::write(options.dir.join("other"), "").unwrap();
+        assert_eq!(inspect(&options, &[MORE]).unwrap().foreign.as_deref(), Some("other"));
+        let elsewhere = Options { create: true, ..Options::new(dir.path()) };
+        assert!(
+            matches!(inspect(&elsewhere, &[ONE]), Err(OpenError::NotEmpty { name, .. }) if name == "data")
+        );
         drop(Store::open(&options, &[MORE]).unwrap());
         assert!(matches!(inspect(&options, &[ONE]), Err(OpenError::NewerSchema { found: 2, known: 1, .. })));
+        assert!(matches!(inspect(&options, &[]), Err(OpenError::UnknownOwner { owner }) if owner == "one"));
     }
 }

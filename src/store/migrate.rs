@@ -1,7 +1,8 @@
 //! Migrations: each owner of tables brings its steps, and opening the store takes every owner to its last one.
 //!
 //! Forward only, each step in a transaction of its own, recorded in `store_schema` by the same transaction. A
-//! released step is never edited; a new one is added. A database that is ahead of the program is refused.
+//! released step is never edited; a new one is added. A database that is ahead of the program is refused: by a step, or
+//! by an owner of tables that this program does not have, for which it would not write what belongs there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -79,7 +80,6 @@ fn steps_done(sqlite: &mut Sqlite) -> Result<BTreeMap<String, usize>, StoreError
     Ok(rows.into_iter().map(|(owner, step)| (owner, usize::try_from(step).unwrap_or(0))).collect())
 }
 
-/// An owner that this program does not know is a module that is not built in: its tables wait.
 fn check_not_newer(at: &BTreeMap<String, usize>, all: &[Migrations]) -> Result<(), OpenError> {
     for module in all {
         let known = module.steps.len();
@@ -87,7 +87,10 @@ fn check_not_newer(at: &BTreeMap<String, usize>, all: &[Migrations]) -> Result<(
             return Err(OpenError::NewerSchema { owner: module.owner.to_owned(), found, known });
         }
     }
-    Ok(())
+    match at.keys().find(|owner| !all.iter().any(|module| module.owner == owner.as_str())) {
+        Some(owner) => Err(OpenError::UnknownOwner { owner: owner.clone() }),
+        None => Ok(()),
+    }
 }
 
 /// Applies one step (counted from 0) and records it, or changes nothing.

@@ -3,6 +3,7 @@
 //! Answers pings to the server and to accounts, and has silent clients asked, so that dead connections are found (§4.1).
 
 use hearth_core::iq::{Entity, IqCall, IqResult, Reply, Verb};
+use hearth_core::live::Objection;
 use hearth_core::module::{Keepalive, Module, Registrar, SetupError, Support, Xep};
 use hearth_core::session::Session;
 use hearth_wire::{IqType, Jid, Kind, Stanza, StanzaCondition, StanzaError, XmlWriter};
@@ -38,11 +39,12 @@ impl Default for Config {
 }
 
 impl Config {
-    fn judge(&self) -> Result<(), String> {
+    fn judge(&self) -> Result<(), Objection> {
         if self.ask_after_s == 0 || self.answer_within_s > 0 {
             return Ok(());
         }
-        Err("answer_within_s = 0 would end every silent connection; use ask_after_s = 0 to ask nobody".to_owned())
+        let text = "with 0, every silent connection would end";
+        Err(Objection::new("answer_within_s", text, "choose at least 1; to ask nobody, set ask_after_s = 0"))
     }
 
     fn keepalive(&self) -> Option<Keepalive> {

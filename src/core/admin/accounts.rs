@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hearth_wire::BareJid;
+use hearth_wire::{BareJid, Jid};
 
 use crate::command::{Answer, CommandCall, CommandError};
 use crate::offline::stamp;
@@ -60,7 +60,11 @@ where
     F: AsyncFn(&Arc<Server>, &BareJid) -> Result<String, CommandError>,
 {
     let mut done = Vec::new();
-    for jid in call.accounts("accountjids")? {
+    let mut jids = Vec::new();
+    for text in call.text("accountjids")?.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        jids.push(stored(call, text).await?);
+    }
+    for jid in jids {
         match work(&call.server, &jid).await {
             Ok(line) => done.push(line),
             Err(error) => return Err(error.after(&done)),
@@ -69,8 +73,31 @@ where
     Ok(Answer::text(done.join("\n")))
 }
 
+/// The address of an account on a host served here, or on a domain that was one and has accounts all the same
+/// ([`crate::unserved`]).
+pub(super) async fn stored(call: &CommandCall, text: &str) -> Result<BareJid, CommandError> {
+    let refused = match call.account_of(text) {
+        Err(error @ CommandError::NotFound(_)) => error,
+        other => return other,
+    };
+    let Ok(jid) = Jid::parse(text) else { return Err(refused) };
+    if call.server.count_accounts(jid.domain()).await? == 0 {
+        return Err(refused);
+    }
+    Ok(jid.to_bare())
+}
+
+/// Whether somebody can log in to an account of this domain.
+pub(super) fn login(server: &Server, domain: &str, disabled: bool) -> &'static str {
+    match (server.host(domain), disabled) {
+        (None, _) => "no host",
+        (Some(_), true) => "disabled",
+        (Some(_), false) => "enabled",
+    }
+}
+
 pub(super) async fn show(call: CommandCall) -> Result<Answer, CommandError> {
-    let jid = call.account("accountjid")?;
+    let jid = stored(&call, call.text("accountjid")?).await?;
     let account = call.server.account(&jid).await?;
     let keys = call.server.credentials(&jid).await?.unwrap_or_default();
     let hashes = ScramHash::ALL.into_iter().filter(|hash| keys.keys(*hash).is_some());
@@ -83,7 +110,7 @@ pub(super) async fn show(call: CommandCall) -> Result<Answer, CommandError> {
     let facts = [
         ("account", jid.to_string()),
         ("created", stamp(account.created_ms)),
-        ("login", if keys.disabled { "disabled" } else { "enabled" }.to_owned()),
+        ("login", login(&call.server, jid.domain(), keys.disabled).to_owned()),
         ("keys", mechanisms.join(" ")),
         ("contacts", contacts.to_string()),
         ("offline messages", if offline { "waiting" } else { "none" }.to_owned()),

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use hearth_wire::BareJid;
+use hearth_wire::{BareJid, Jid};
 
 use crate::command::{Answer, CommandCall, CommandError};
 use crate::key_tally;
@@ -12,21 +12,24 @@ use crate::sasl::{Credentials, Shape};
 use crate::server::Server;
 
 pub(super) async fn import(call: CommandCall) -> Result<Answer, CommandError> {
-    let lines = call.text("accounts")?.lines().map(str::trim);
-    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let accounts = lines.map(|line| read(&call, line)).collect::<Result<Vec<_>, _>>()?;
+    let lines = call.get("accounts").unwrap_or_default().lines();
+    let accounts = lines.filter_map(|line| read(&call, line).transpose()).collect::<Result<Vec<_>, _>>()?;
+    if accounts.is_empty() {
+        return Err(CommandError::Usage("there is no account among the lines".to_owned()));
+    }
     let given = accounts.len();
     if !call.flag("withhold")? {
         accounts.iter().try_for_each(|(jid, keys)| keeps_what_is_offered(&call.server, jid, keys))?;
     }
     let hosts: BTreeSet<String> = accounts.iter().map(|(jid, _)| jid.domain().to_owned()).collect();
     let made = call.server.import_accounts(accounts).await?;
-    let mut lines = vec![match given - made {
-        0 => format!("{made} accounts were made"),
-        there => format!("{made} accounts were made; {there} exist already and were left as they are"),
-    }];
-    lines.extend(hosts.iter().filter_map(|host| withheld(&call.server, host)));
-    Ok(Answer::text(lines.join("\n")))
+    let withheld: Vec<String> = hosts.iter().filter_map(|host| withheld(&call.server, host)).collect();
+    let row = |what: &str, count: usize| vec![what.to_owned(), count.to_string()];
+    Ok(Answer {
+        text: withheld.join("\n"),
+        columns: vec!["accounts", "number"],
+        rows: vec![row("made", made), row("there already, left as they are", given - made)],
+    })
 }
 
 /// Clients remember the best mechanism they were offered, and some insist on it (against downgrade attacks): what a host
@@ -36,8 +39,8 @@ fn keeps_what_is_offered(server: &Server, jid: &BareJid, keys: &Credentials) -> 
     let Some(missing) = held.into_iter().find(|hash| !Shape::from(keys).has(*hash)) else { return Ok(()) };
     Err(CommandError::Conflict(format!(
         "{jid} comes without keys for {0}, which {1} offers its users now. It would have to withhold {0} from all of \
-         them, and clients that insist on it would not log in. Import into a host of its own, or say `withhold`; nothing \
-         of this part was imported",
+         them, and clients that insist on it would not log in. Import into a host of its own, or set `withhold` \
+         (--withhold on the command line); nothing of this part was imported",
         missing.scheme(),
         jid.domain(),
     )))
@@ -49,12 +52,33 @@ fn withheld(server: &Server, host: &str) -> Option<String> {
     Some(format!("{host} does not offer {withheld}. {}", key_tally::WITHHELD_UNTIL))
 }
 
-fn read(call: &CommandCall, line: &str) -> Result<(BareJid, Credentials), CommandError> {
+fn read(call: &CommandCall, line: &str) -> Result<Option<(BareJid, Credentials)>, CommandError> {
+    let wrong = |why: String| CommandError::Usage(format!("{why}; nothing of this part was imported"));
+    let Some((address, keys)) = shape(line).map_err(wrong)? else { return Ok(None) };
+    let jid = call.account_of(address).map_err(|error| wrong(format!("{address}: {error}")))?;
+    Ok(Some((jid, keys)))
+}
+
+/// Whether there is an account in a line, or why it cannot be taken ([`crate::command::LineCheck`]).
+pub(super) fn check(line: &str) -> Result<bool, String> {
+    Ok(shape(line)?.is_some())
+}
+
+/// Address and keys of a line; `None`: it is empty or a comment.
+fn shape(line: &str) -> Result<Option<(&str, Credentials)>, String> {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(None);
+    }
     let (address, keys) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    // the line itself is secret: only the address may be shown
-    let wrong =
-        |why: String| CommandError::Usage(format!("{address}: {why}; nothing of this part was imported"));
-    let jid = call.account_of(address).map_err(|error| wrong(error.to_string()))?;
-    let keys = Credentials::from_text(keys, false).map_err(|error| wrong(error.to_string()))?;
-    if keys.is_empty() { Err(wrong("no keys".to_owned())) } else { Ok((jid, keys)) }
+    // the line itself is secret: only what is an address may be shown
+    let jid = Jid::parse(address).ok().filter(|jid| jid.local().is_some() && jid.is_bare());
+    if jid.is_none() {
+        return Err("it does not begin with an address of the form user@domain".to_owned());
+    }
+    match Credentials::from_text(keys, false) {
+        Err(error) => Err(format!("{address}: {error}")),
+        Ok(keys) if keys.is_empty() => Err(format!("{address}: no keys")),
+        Ok(keys) => Ok(Some((address, keys))),
+    }
 }

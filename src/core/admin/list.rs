@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hearth_wire::Jid;
 
+use crate::admin::accounts::{login, stored};
 use crate::command::{Answer, CommandCall, CommandError};
 use crate::host::Host;
 use crate::offline::stamp;
@@ -13,7 +14,10 @@ const LIMIT: u32 = 1_000;
 const LIMIT_MAX: u32 = 10_000;
 
 fn limit(call: &CommandCall) -> Result<u32, CommandError> {
-    Ok(call.number("limit")?.unwrap_or(LIMIT).clamp(1, LIMIT_MAX))
+    match call.number("limit")? {
+        Some(0) => Err(CommandError::Usage("limit is at least 1".to_owned())),
+        limit => Ok(limit.unwrap_or(LIMIT).min(LIMIT_MAX)),
+    }
 }
 
 /// The hosts that are asked about, by name.
@@ -26,16 +30,34 @@ fn hosts(call: &CommandCall) -> Result<Vec<Arc<Host>>, CommandError> {
     Ok(hosts)
 }
 
+/// The domains whose accounts are asked about, by name: hosts, and what was one and has accounts all the same.
+async fn domains(call: &CommandCall) -> Result<Vec<String>, CommandError> {
+    let mut unserved = call.server.unserved().await?;
+    let named = call.get("host").map(|text| hearth_wire::jid::prepare_domain(text).unwrap_or_default());
+    let hosts = match &named {
+        Some(named) if unserved.iter().any(|other| other.domain == *named) => Vec::new(),
+        _ => hosts(call)?,
+    };
+    unserved.retain(|other| named.as_ref().is_none_or(|named| other.domain == *named));
+    let hosts = hosts.iter().map(|host| host.domain.domain().to_owned());
+    let mut domains: Vec<String> = hosts.chain(unserved.into_iter().map(|other| other.domain)).collect();
+    domains.sort();
+    Ok(domains)
+}
+
 pub(super) async fn accounts(call: CommandCall) -> Result<Answer, CommandError> {
     let limit = limit(&call)?;
-    let after = call.get("after").map(|text| call.account_of(text)).transpose()?;
+    let after = match call.get("after") {
+        Some(text) => Some(stored(&call, text).await?),
+        None => None,
+    };
     let (after_domain, after_local) = match &after {
         Some(jid) => (jid.domain(), jid.local().unwrap_or_default()),
         None => ("", ""),
     };
     let (mut rows, mut total) = (Vec::new(), 0);
-    for host in hosts(&call)? {
-        let domain = host.domain.domain();
+    for domain in domains(&call).await? {
+        let domain = domain.as_str();
         total += call.server.count_accounts(domain).await?;
         let left = limit - u32::try_from(rows.len()).unwrap_or(limit);
         if left == 0 || domain < after_domain {
@@ -44,7 +66,7 @@ pub(super) async fn accounts(call: CommandCall) -> Result<Answer, CommandError> 
         let from = if domain == after_domain { after_local } else { "" };
         for account in call.server.list_accounts(domain, from, left).await? {
             let jid = format!("{}@{domain}", account.localpart);
-            let login = if account.disabled { "disabled" } else { "enabled" };
+            let login = login(&call.server, domain, account.disabled);
             let online =
                 call.server.accounts().loaded(&jid).map_or(0, |a| a.with(|state| state.resources.len()));
             rows.push(vec![jid, login.to_owned(), stamp(account.created_ms), online.to_string()]);

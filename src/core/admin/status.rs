@@ -17,11 +17,17 @@ pub(super) async fn status(call: CommandCall) -> Result<Answer, CommandError> {
     rows.add("version", VERSION);
     rows.add("process", std::process::id());
     rows.add("started", stamp(server.started_ms()));
+    for address in server.control().listening() {
+        rows.add(format!("listening{{address=\"{address}\"}}"), 1);
+    }
     rows.add("uptime_s", server.now_ms().saturating_sub(server.started_ms()) / 1_000);
     let mut hosts: Vec<String> = server.hosts().all().map(|host| host.domain.to_string()).collect();
     hosts.sort_unstable();
     for host in &hosts {
         rows.add(format!("accounts{{host=\"{host}\"}}"), server.count_accounts(host).await?);
+    }
+    for other in server.unserved().await? {
+        rows.add(format!("accounts_unserved{{domain=\"{}\"}}", other.domain), other.accounts);
     }
     rows.add("connections", server.metrics().connections_open());
     for host in &hosts {

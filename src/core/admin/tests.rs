@@ -12,7 +12,7 @@ use crate::command::{self, Answer, CallError, Caller};
 use crate::control::Order;
 use crate::host::{HostConfig, Hosts};
 use crate::plan::Plan;
-use crate::server::{Parts, Server, Settings};
+use crate::server::{Parts, Reconfiguration, Server, Settings};
 
 async fn server() -> Arc<Server> {
     let plan = Plan::build(&[crate::im::MODULE, MODULE], &Default::default()).unwrap();
@@ -94,6 +94,9 @@ async fn bad_values_are_told_and_change_nothing() {
             "the host c.example is not served here; served are: a.example, b.example",
         ),
         ("account list", vec![("limit", "many")], "limit is not a whole number"),
+        ("account list", vec![("limit", "0")], "limit is at least 1"),
+        ("account import", vec![("accounts", "")], "there is no account among the lines"),
+        ("account import", vec![("accounts", "# none\n\n")], "there is no account among the lines"),
         ("session kick", vec![("accountjids", "x@a.example")], "x@a.example has no session here"),
     ] {
         assert_eq!(give(&server, name, &values).await.unwrap_err().to_string(), why, "{name}");
@@ -108,12 +111,12 @@ const KEYS: &str =
 async fn accounts_are_imported_and_listed_in_pages() {
     let server = server().await;
     let lines = format!("# from elsewhere\nb@b.example {KEYS}\na@a.example {KEYS}\n\nc@a.example {KEYS}\n");
-    let imported = give(&server, "account import", &[("accounts", &lines)]).await.unwrap().text;
+    let imported = give(&server, "account import", &[("accounts", &lines)]).await.unwrap();
+    assert_eq!(column(&imported, 1), ["3", "0"]);
     expect![[r#"
-        3 accounts were made
         a.example does not offer SCRAM-SHA-512 (enabled accounts without keys for it: 2), SCRAM-SHA-256 (enabled accounts without keys for it: 2). It will, as soon as those accounts have logged in by PLAIN, have got a new password, or are disabled
         b.example does not offer SCRAM-SHA-512 (enabled accounts without keys for it: 1), SCRAM-SHA-256 (enabled accounts without keys for it: 1). It will, as soon as those accounts have logged in by PLAIN, have got a new password, or are disabled"#]]
-    .assert_eq(&imported);
+    .assert_eq(&imported.text);
     let status = give(&server, "status", &[]).await.unwrap();
     let lacking = status.rows.iter().filter(|row| row[0].starts_with("accounts_lacking_keys"));
     let lacking: Vec<String> = lacking.map(|row| row.join(" ")).collect();
@@ -126,8 +129,10 @@ async fn accounts_are_imported_and_listed_in_pages() {
     let again = give(&server, "account import", &[("accounts", &format!("{lines}d@a.example {KEYS}"))])
         .await
         .unwrap();
-    let again = again.text.lines().next().unwrap_or_default();
-    assert_eq!(again, "1 accounts were made; 3 exist already and were left as they are");
+    assert_eq!(
+        (column(&again, 0), column(&again, 1)),
+        (vec!["made", "there already, left as they are"], vec!["1", "3"])
+    );
     let page = give(&server, "account list", &[("limit", "2")]).await.unwrap();
     assert_eq!(
         (column(&page, 0), page.text.as_str()),
@@ -137,6 +142,44 @@ async fn accounts_are_imported_and_listed_in_pages() {
     assert_eq!(column(&rest, 0), ["d@a.example", "b@b.example"]);
     let one = give(&server, "account list", &[("host", "B.example")]).await.unwrap();
     assert_eq!(column(&one, 0), ["b@b.example"]);
+}
+
+#[tokio::test]
+async fn accounts_of_a_domain_that_is_no_host_any_more_are_seen_and_removed() {
+    let server = server().await;
+    for jid in ["x@a.example", "y@b.example"] {
+        give(&server, "account add", &[("accountjid", jid), ("password", "1")]).await.unwrap();
+    }
+    let left = HostConfig { domain: "b.example".into(), anonymous: false, see_other_host: None };
+    server.reconfigure(Reconfiguration {
+        hosts: Hosts::new(&[left]).unwrap(),
+        settings: Settings::default(),
+        modules: server.plan().read_settings(&Default::default()).unwrap(),
+    });
+    let told = crate::unserved::describe(&server.unserved().await.unwrap());
+    assert_eq!(told.as_deref(), Some("1 account of a.example, which is no [[host]]"));
+    let all = give(&server, "account list", &[]).await.unwrap();
+    assert_eq!(
+        (column(&all, 0), column(&all, 1)),
+        (vec!["x@a.example", "y@b.example"], vec!["no host", "enabled"])
+    );
+    let one = give(&server, "account list", &[("host", "A.example")]).await.unwrap();
+    assert_eq!((column(&one, 0), one.text.as_str()), (vec!["x@a.example"], "1 of 1 accounts"));
+    let rest = give(&server, "account list", &[("after", "x@a.example")]).await.unwrap();
+    assert_eq!(column(&rest, 0), ["y@b.example"]);
+    let shown = give(&server, "account show", &[("accountjid", "x@a.example")]).await.unwrap();
+    assert!(shown.rows.contains(&vec!["login".into(), "no host".into()]), "{shown:?}");
+    let status = give(&server, "status", &[]).await.unwrap();
+    assert!(
+        status.rows.contains(&vec!["accounts_unserved{domain=\"a.example\"}".into(), "1".into()]),
+        "{status:?}"
+    );
+    let new = give(&server, "account add", &[("accountjid", "z@a.example"), ("password", "1")]).await;
+    assert!(matches!(new, Err(CommandError::NotFound(_))), "none is made there");
+    give(&server, "account remove", &[("accountjids", "x@a.example")]).await.unwrap();
+    assert_eq!(server.unserved().await.unwrap(), []);
+    let gone = give(&server, "account list", &[("host", "a.example")]).await;
+    assert!(matches!(gone, Err(CommandError::NotFound(_))), "{gone:?}");
 }
 
 #[tokio::test]

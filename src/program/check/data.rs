@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use hearth_core::host::Hosts;
 use hearth_core::key_tally::{self, KeyTally};
 use hearth_core::plan::Plan;
+use hearth_core::unserved;
 use hearth_net::tls::Severity;
 use hearth_store::{Inspection, OpenError, inspect, look};
 use rustix::fs::{Access, access, statvfs};
@@ -36,13 +37,7 @@ pub(super) fn directory(config: &Config, plan: &Plan, found: &mut Findings) -> O
     let inspection = inspect(&data::options(config), &modules::migrations(plan));
     match &inspection {
         Err(error) => {
-            let fix = match error {
-                OpenError::Io { why, .. } if why.kind() == io::ErrorKind::PermissionDenied => {
-                    "let the server's user read it, or look as that user"
-                }
-                _ => "mend the directory, or put a copy of the data into its place",
-            };
-            found.error(about, error.to_string(), fix);
+            unreadable(error, found);
             return None;
         }
         Ok(inspection) if !inspection.exists && config.data.create => {
@@ -54,12 +49,34 @@ pub(super) fn directory(config: &Config, plan: &Plan, found: &mut Findings) -> O
         }
         Ok(inspection) => existing_data(config, inspection, found),
     }
-    writable(directory, found);
+    writable(directory, inspection.as_ref().ok().and_then(|inspection| inspection.foreign.as_deref()), found);
     young(directory, found);
     if let Some((place, bytes)) = free(directory, found) {
         space(place, bytes, found);
     }
     inspection.ok()?.held_by?
+}
+
+/// What keeps a start from opening the data. Some texts tell more than one way out; the fix is the first to try.
+fn unreadable(error: &OpenError, found: &mut Findings) {
+    let fix = match error {
+        OpenError::WouldCreate { .. } => "correct data.directory; for a new server, run `hearth init`",
+        OpenError::NotEmpty { .. } => "let data.directory name the data, or an empty directory of their own",
+        OpenError::Locked { .. } => "stop that process, or give this one another data.directory",
+        OpenError::NewerSchema { .. } | OpenError::UnknownOwner { .. } => "install the newer version again",
+        OpenError::TwoOwners { .. } | OpenError::ForeignName { .. } => {
+            "install another version: this one has a fault"
+        }
+        OpenError::Migration { .. } => "install the version again that ran before",
+        OpenError::NoRoom { .. } => "make room, then start again",
+        OpenError::Io { why, .. } if why.kind() == io::ErrorKind::PermissionDenied => {
+            "let the server's user read it, or look as that user"
+        }
+        OpenError::Io { .. } | OpenError::Database(_) => {
+            "see that the disk works; if the database is damaged, put a copy of the data into its place"
+        }
+    };
+    found.error("data", error.to_string(), fix);
 }
 
 fn existing_data(config: &Config, inspection: &Inspection, found: &mut Findings) {
@@ -74,8 +91,9 @@ fn existing_data(config: &Config, inspection: &Inspection, found: &mut Findings)
     }
     if !inspection.behind.is_empty() {
         upgrade(&config.data.directory, &inspection.behind, found);
-    } else {
-        keys(config, found);
+    } else if let Ok(hosts) = hosts(config) {
+        keys(config, &hosts, found);
+        unserved(config, &hosts, found);
     }
 }
 
@@ -149,13 +167,13 @@ fn young(directory: &Path, found: &mut Findings) {
 }
 
 /// Which hosts cannot offer all SCRAM mechanisms, because accounts came without keys for them.
-fn keys(config: &Config, found: &mut Findings) {
+fn keys(config: &Config, hosts: &Hosts, found: &mut Findings) {
     let tally = match look(&data::options(config), |sql| KeyTally::load(sql)) {
         Ok(tally) => tally,
-        Err(error) => return found.error("data", error.to_string(), ""),
+        Err(error) => return unreadable(&error, found),
     };
     let wanted = config.settings().login.sasl(false);
-    for host in hosts(config).iter().flat_map(Hosts::all).map(|host| host.domain.domain()) {
+    for host in hosts.all().map(|host| host.domain.domain()) {
         let withheld = tally.withheld(host).into_iter().filter(|w| wanted.scram.contains(&w.hash));
         let Some(line) = key_tally::describe(&withheld.collect::<Vec<_>>()) else { continue };
         let fix = if wanted.plain {
@@ -167,8 +185,20 @@ fn keys(config: &Config, found: &mut Findings) {
     }
 }
 
+/// Accounts that nobody can log in to, because their domain is no host (any more).
+fn unserved(config: &Config, hosts: &Hosts, found: &mut Findings) {
+    match look(&data::options(config), |sql| unserved::load(sql, hosts)) {
+        Ok(unserved) => {
+            if let Some(line) = unserved::describe(&unserved) {
+                found.add(Severity::Warning, "data", format!("nobody can log in to {line}"), unserved::FIX);
+            }
+        }
+        Err(error) => unreadable(&error, found),
+    }
+}
+
 /// Whether this user can write there; looked at from the nearest directory that exists.
-fn writable(directory: &Path, found: &mut Findings) {
+fn writable(directory: &Path, foreign: Option<&str>, found: &mut Findings) {
     let Some(existing) = existing(directory) else { return };
     let meta = match fs::metadata(existing) {
         Ok(meta) => meta,
@@ -190,7 +220,14 @@ fn writable(directory: &Path, found: &mut Findings) {
     }
     if existing == directory && meta.permissions().mode() & 0o077 != 0 {
         let text = format!("{place} is open to other users of this machine");
-        found.add(Severity::Warning, "data", text, "nothing to do: the next start closes it");
+        match foreign {
+            None => found.note("data", format!("{text}; the next start closes it")),
+            // the start leaves it to whoever else has files there, and opens no socket where others may enter
+            Some(name) => {
+                let fix = format!("move the data to a directory of their own, or chmod 700 {place}");
+                found.error("data", format!("{text}, and a start leaves it so: it holds `{name}` too"), fix);
+            }
+        }
     }
 }
 

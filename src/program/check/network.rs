@@ -1,10 +1,11 @@
 //! Certificates and ports.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 use hearth_core::host::Hosts;
 use hearth_net::config::ListenConfig;
+use hearth_net::listener::collide;
 use hearth_net::tls::{self, Problem, Severity};
 use time::OffsetDateTime;
 
@@ -60,10 +61,11 @@ fn judge(config: &Config, about: &str, findings: &tls::Findings, found: &mut Fin
     }
 }
 
-/// Whether every address can be bound, and what a firewall must let through.
-pub(super) fn ports(config: &Config, running: bool, found: &mut Findings) {
+/// Whether every address can be bound, and what a firewall must let through. `own`: where a running server of ours
+/// listens; `None`: one runs that does not tell.
+pub(super) fn ports(config: &Config, own: Option<&[SocketAddr]>, found: &mut Findings) {
     for listen in &config.listen {
-        port(listen, running, found);
+        port(listen, own, found);
     }
     let mut open: Vec<u16> =
         config.listen.iter().filter(|l| !l.address.ip().is_loopback()).map(|l| l.address.port()).collect();
@@ -77,11 +79,21 @@ pub(super) fn ports(config: &Config, running: bool, found: &mut Findings) {
     }
 }
 
-fn port(listen: &ListenConfig, running: bool, found: &mut Findings) {
+fn port(listen: &ListenConfig, own: Option<&[SocketAddr]>, found: &mut Findings) {
     let about = format!("listen {}", listen.address);
+    if own.is_some_and(|own| own.contains(&listen.address)) {
+        return found.note(&about, "is served by the running server");
+    }
     let Err(error) = TcpListener::bind(listen.address) else { return };
-    if error.kind() == io::ErrorKind::AddrInUse && running {
-        return found.note(&about, "is taken, as it seems by the running server");
+    if error.kind() == io::ErrorKind::AddrInUse {
+        let Some(own) = own else {
+            return found.note(&about, "is taken; the running server, if it is that, does not tell");
+        };
+        if let Some(held_by) = own.iter().find(|own| collide(**own, listen.address)) {
+            let text =
+                format!("is taken by the running server, which listens on {held_by}; a restart opens it");
+            return found.note(&about, text);
+        }
     }
     let (text, fix) = explain(&error);
     found.error(&about, format!("{text}: {error}"), fix);
@@ -101,5 +113,34 @@ pub(crate) fn explain(error: &io::Error) -> (&'static str, &'static str) {
             ("this machine does not have this address", "use an address from `ip address`, or [::]")
         }
         _ => ("it cannot be opened", "choose another address"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(taken: &str, own: Option<&str>, severity: Severity, part: &str) {
+        let held = TcpListener::bind(taken).unwrap();
+        let port = held.local_addr().unwrap().port();
+        let own = own.map(|ip| [SocketAddr::new(ip.parse().unwrap(), port)]);
+        let toml = format!("[[listen]]\naddress = '127.0.0.1:{port}'");
+        let mut found = Findings::default();
+        ports(&toml::from_str(&toml).unwrap(), own.as_ref().map(|own| &own[..]), &mut found);
+        assert!(found.0[0].severity == severity && found.0[0].text.contains(part), "{found:?}");
+    }
+
+    #[test]
+    fn a_port_of_somebody_else_is_told_although_the_server_runs() {
+        check("127.0.0.1:0", Some("127.0.0.1"), Severity::Note, "is served by the running server");
+        check(
+            "0.0.0.0:0",
+            Some("0.0.0.0"),
+            Severity::Note,
+            "is taken by the running server, which listens on 0.0.0.0",
+        );
+        check("127.0.0.1:0", None, Severity::Note, "does not tell");
+        check("127.0.0.1:0", Some("127.0.0.2"), Severity::Error, "another program has this port");
     }
 }

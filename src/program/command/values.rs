@@ -2,20 +2,18 @@
 //! the command line, which every user of the machine can read.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, IsTerminal as _, Read};
+use std::io::{self, BufRead, Read as _};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use clap::ArgMatches;
-use hearth_core::command::{Arg, ArgKind, Command};
+use hearth_core::command::{ArgKind, Command};
 use hearth_wire::Jid;
 use zeroize::Zeroizing;
 
+use super::lines;
+use super::prompt::ask;
 use crate::program::door::protocol::Secret;
 
-/// Lines given to the server at a time: an import is committed in parts of this size.
-const LINES_MAX: usize = 5_000;
-/// Bytes given to the server at a time, so that a part with its frame is a request it takes.
-const PART_BYTES_MAX: usize = 4 << 20;
 /// No password that anybody can type is longer, in bytes.
 const PASSWORD_BYTES_MAX: u64 = 4096;
 
@@ -25,11 +23,19 @@ const PASSWORD_CHARACTERS_FEW: usize = 8;
 /// Values of one call.
 type Values = BTreeMap<String, Secret>;
 
-/// The values for each call of the command: one, or several where lines are given in parts.
+/// One call of the command.
+pub(super) struct Call {
+    /// Its values.
+    pub(super) values: Values,
+    /// Which lines of a file it gives, where it does not give all of them.
+    pub(super) lines: Option<(usize, usize)>,
+}
+
+/// The calls of the command: one, or several where lines are given in parts.
 ///
 /// # Errors
-/// A file cannot be read, or a password was not given.
-pub(super) fn read(command: &Command, matches: &ArgMatches) -> anyhow::Result<Vec<Values>> {
+/// A file cannot be read or taken, or a password was not given.
+pub(super) fn read(command: &Command, matches: &ArgMatches) -> anyhow::Result<Vec<Call>> {
     let mut values = Values::new();
     let mut parts = Vec::new();
     for arg in command.args {
@@ -46,8 +52,7 @@ pub(super) fn read(command: &Command, matches: &ArgMatches) -> anyhow::Result<Ve
             ArgKind::Flag => {}
             ArgKind::Lines => {
                 let file = matches.get_one::<String>(arg.name).map_or("-", String::as_str);
-                parts =
-                    split(&file_text(file)?)?.into_iter().map(|part| (arg.name.to_owned(), part)).collect();
+                parts = lines::read(file, arg)?.into_iter().map(|part| (arg.name.to_owned(), part)).collect();
             }
             ArgKind::Text
             | ArgKind::Account
@@ -67,12 +72,13 @@ pub(super) fn read(command: &Command, matches: &ArgMatches) -> anyhow::Result<Ve
         }
     }
     if parts.is_empty() {
-        return Ok(vec![values]);
+        return Ok(vec![Call { values, lines: None }]);
     }
-    let call = |part: (String, Zeroizing<String>)| {
+    let several = parts.len() > 1;
+    let call = |(name, part): (String, lines::Part)| {
         let mut values = values.clone();
-        values.insert(part.0, Secret(part.1));
-        values
+        values.insert(name, Secret(part.text));
+        Call { values, lines: several.then_some(part.numbers) }
     };
     Ok(parts.into_iter().map(call).collect())
 }
@@ -91,21 +97,6 @@ fn warn_of_short(password: &str) {
     }
 }
 
-/// Asks a person twice, without showing what is typed.
-fn ask(arg: &Arg) -> anyhow::Result<Zeroizing<String>> {
-    let flag = format!("--{}-stdin", arg.name);
-    if !io::stdin().is_terminal() {
-        bail!("there is nobody to ask for {}: use {flag} and give it on standard input", arg.help);
-    }
-    let ask = |again: &str| {
-        let typed = rpassword::prompt_password(format!("{}{again}: ", arg.name));
-        typed.map(Zeroizing::new).with_context(|| format!("cannot ask for {}; try {flag}", arg.help))
-    };
-    let first = ask("")?;
-    ensure!(first == ask(" once more")?, "the two differ; nothing was done");
-    Ok(first)
-}
-
 /// The first line of standard input, without its end.
 fn typed_in(input: &mut impl BufRead) -> anyhow::Result<Zeroizing<String>> {
     let mut line = Zeroizing::new(String::new());
@@ -114,37 +105,6 @@ fn typed_in(input: &mut impl BufRead) -> anyhow::Result<Zeroizing<String>> {
     ensure!(!text.is_empty(), "no password came on standard input");
     ensure!(text.len() as u64 <= PASSWORD_BYTES_MAX, "what came on standard input is no password");
     Ok(Zeroizing::new(text.to_owned()))
-}
-
-fn file_text(file: &str) -> anyhow::Result<Zeroizing<String>> {
-    let mut text = Zeroizing::new(String::new());
-    match file {
-        "-" => io::stdin().lock().read_to_string(&mut text).context("standard input")?,
-        file => std::fs::File::open(file)
-            .and_then(|mut it| it.read_to_string(&mut text))
-            .context(file.to_owned())?,
-    };
-    Ok(text)
-}
-
-/// Cuts text into parts between lines. At least one part, which may be empty.
-fn split(text: &str) -> anyhow::Result<Vec<Zeroizing<String>>> {
-    let mut parts = vec![Zeroizing::new(String::new())];
-    let mut lines = 0;
-    for line in text.lines() {
-        ensure!(line.len() <= PART_BYTES_MAX, "a line has more than {PART_BYTES_MAX} bytes");
-        let full = |part: &Zeroizing<String>| lines == LINES_MAX || part.len() + line.len() >= PART_BYTES_MAX;
-        if parts.last().is_none_or(full) {
-            parts.push(Zeroizing::new(String::new()));
-            lines = 0;
-        }
-        if let Some(part) = parts.last_mut() {
-            part.push_str(line);
-            part.push('\n');
-        }
-        lines += 1;
-    }
-    Ok(parts)
 }
 
 #[cfg(test)]
@@ -159,17 +119,5 @@ mod tests {
         assert_eq!(read(" spaces ").unwrap(), " spaces ");
         assert!(read("\n").is_err() && read("").is_err());
         assert!(read(&"x".repeat(5_000)).is_err());
-    }
-
-    #[test]
-    fn lines_are_given_in_parts_and_none_is_lost() {
-        let text: String = (0..12_345).map(|n| format!("line {n}\n")).collect();
-        let parts = split(&text).unwrap();
-        assert_eq!(parts.iter().map(|part| part.lines().count()).collect::<Vec<_>>(), [5_000, 5_000, 2_345]);
-        assert_eq!(parts.iter().map(|part| part.as_str()).collect::<String>(), text);
-        let long = format!("{0}\n{0}\n", "x".repeat(PART_BYTES_MAX - 10));
-        assert_eq!(split(&long).unwrap().len(), 2);
-        assert!(split(&"x".repeat(PART_BYTES_MAX + 1)).is_err());
-        assert_eq!(split("").unwrap().len(), 1);
     }
 }

@@ -4,8 +4,8 @@ use hearth_core::plan::ConfigSection;
 use serde_json::Value as Json;
 use toml::{Table, Value};
 
-use super::Config;
 use super::unknown::resolve;
+use super::{Config, NEED_RESTART};
 
 /// Comments are wrapped at this many columns.
 const COLUMNS: usize = 100;
@@ -15,17 +15,19 @@ const HEAD: &str = "\
 #
 # What stands here are the defaults: a line that is left out means the same (but for data.create).
 # Unknown settings are refused. Relative paths begin at the directory of this file. `hearth check`
-# looks for mistakes; `hearth reload` or SIGHUP reads admins, conflict, limits, login and the
-# certificates anew, the rest waits for a restart.
+# looks for mistakes; `hearth reload` or SIGHUP takes all of it anew, and the certificates, but for
+# {sections}: they wait for a restart.
 #
 # Variables of the environment go over this file: HEARTH_DATA_DIRECTORY=/data,
 # HEARTH_HOSTS=a.example,b.example, and for every other setting HEARTH__section__key=value, such as
-# HEARTH__log__format=json or HEARTH__admins='[\"me@a.example\"]'.
+# HEARTH__log__format=json or HEARTH__admins='[\"me@a.example\"]'. HEARTH_CONFIG=/etc/other.toml names
+# the file itself.
 ";
 
 /// The text of a configuration file with these values.
 pub(crate) fn document(config: &Config, sections: &[ConfigSection]) -> String {
-    let mut writer = Writer { out: HEAD.to_owned() };
+    let waiting = NEED_RESTART.map(|section| format!("[{section}]")).join(" and ");
+    let mut writer = Writer { out: HEAD.replace("{sections}", &waiting) };
     let schema = schemars::schema_for!(Config);
     let values = Table::try_from(config).unwrap_or_default();
     writer.table("", &values, schema.as_value(), schema.as_value());

@@ -1,9 +1,11 @@
 //! What types cannot say: settings that are well-formed and yet cannot be meant.
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 
-use hearth_core::host::{HostConfig, Hosts};
+use hearth_core::host::{HostConfig, HostError, Hosts};
 use hearth_core::limits::{PRE_AUTH_STANZA_BYTES_MAX, SESSION_QUEUE_BYTES_MAX};
+use hearth_net::listener::collide;
 use hearth_wire::Jid;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -30,6 +32,7 @@ struct Judge(Vec<Objection>);
 pub(crate) fn judge(config: &Config) -> Vec<Objection> {
     let mut judge = Judge(Vec::new());
     judge.admins(config);
+    judge.paths(config);
     judge.hosts(&config.host);
     judge.listeners(config);
     judge.login(config);
@@ -56,6 +59,18 @@ impl Judge {
         }
     }
 
+    /// An empty path would be the directory of the configuration.
+    fn paths(&mut self, config: &Config) {
+        let socket = config.admin.socket.as_ref().map(|socket| ("admin.socket", socket));
+        let paths =
+            [("data.directory", &config.data.directory), ("tls.certificates", &config.tls.certificates)];
+        for (key, path) in paths.into_iter().chain(socket) {
+            if path.as_os_str().is_empty() {
+                self.object(key, "is empty", "name a path, or leave it out");
+            }
+        }
+    }
+
     fn hosts(&mut self, hosts: &[HostConfig]) {
         if hosts.is_empty() {
             self.object("host", "no host is named", "add a [[host]] with its domain");
@@ -64,6 +79,11 @@ impl Judge {
         for (n, host) in hosts.iter().enumerate() {
             let path = format!("host[{n}].domain");
             match Hosts::new(std::slice::from_ref(host)) {
+                Err(error @ HostError::Other(..)) => self.object(
+                    format!("host[{n}].see_other_host"),
+                    error.to_string(),
+                    "write it as in \"chat.example.org\", \"chat.example.org:5222\" or \"[2001:db8::1]:5222\"",
+                ),
                 Err(error) => {
                     self.object(path, error.to_string(), "write it as in the part of an address behind the @")
                 }
@@ -79,7 +99,6 @@ impl Judge {
         if config.listen.is_empty() {
             self.object("listen", "no client could connect", "add a [[listen]] with an address");
         }
-        let mut seen = HashSet::new();
         for (n, listen) in config.listen.iter().enumerate() {
             let path = format!("listen[{n}].address");
             if hearth_net::is_exposed(listen) {
@@ -90,8 +109,22 @@ impl Judge {
                     "write starttls = \"required\", or plaintext_off_loopback = true if you mean it",
                 );
             }
-            if listen.address.port() != 0 && !seen.insert(listen.address) {
-                self.object(path, format!("{} is there twice", listen.address), "keep one of them");
+            let (before, after) = config.listen.split_at(n);
+            let other = before.iter().chain(after.iter().skip(1)).find(|other| {
+                let is_taken = collide(listen.address, other.address);
+                // of two that collide the narrower one is too much; of two alike, the later one
+                let is_before = before.iter().any(|before| std::ptr::eq(before, *other));
+                is_taken && (width(other.address), is_before) > (width(listen.address), !is_before)
+            });
+            match other {
+                Some(other) if other.address == listen.address => {
+                    self.object(path, format!("{} is there twice", listen.address), "keep one of them");
+                }
+                Some(other) => {
+                    let text = format!("{} is taken by the [[listen]] on {}", listen.address, other.address);
+                    self.object(path, text, "remove this [[listen]]: the other one takes its clients too");
+                }
+                None => {}
             }
         }
     }
@@ -137,6 +170,15 @@ impl Judge {
     }
 }
 
+/// How much of the machine an address is: one address, every one of IPv4, every one.
+fn width(address: SocketAddr) -> u8 {
+    match (address.ip().is_unspecified(), address.is_ipv6()) {
+        (false, _) => 0,
+        (true, false) => 1,
+        (true, true) => 2,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,17 +194,38 @@ mod tests {
     fn what_cannot_be_meant_is_objected_to() {
         check("", &[]);
         check("admins = ['me@x', 'x', 'me@x/phone']", &["admins[1]", "admins[2]"]);
+        check(
+            "[data]\ndirectory = ''\n[tls]\ncertificates = ''\n[admin]\nsocket = ''",
+            &["data.directory", "tls.certificates", "admin.socket"],
+        );
         check("host = []", &["host"]);
         check(
             "[[host]]\ndomain='a b'\n[[host]]\ndomain='x'\n[[host]]\ndomain='X'",
             &["host[0].domain", "host[2].domain"],
         );
+        check("[[host]]\ndomain='x'\nsee_other_host='y:5222'", &[]);
+        for other in ["", "a b:99999999"] {
+            let toml = format!("[[host]]\ndomain='x'\nsee_other_host='{other}'");
+            check(&toml, &["host[0].see_other_host"]);
+        }
         check("listen = []", &["listen"]);
         check("[[listen]]\naddress='[::]:5222'\nstarttls='off'", &["listen[0].starttls"]);
         check("[[listen]]\naddress='[::]:5222'\nstarttls='off'\nplaintext_off_loopback=true", &[]);
         check("[[listen]]\naddress='[::]:5222'\nstarttls='optional'", &["listen[0].starttls"]);
         check("[[listen]]\naddress='[::1]:5222'\nstarttls='optional'", &[]);
         check("[[listen]]\naddress='[::]:1'\n[[listen]]\naddress='[::]:1'", &["listen[1].address"]);
+        let listen = |addresses: &[&str]| -> String {
+            addresses.iter().map(|address| format!("[[listen]]\naddress='{address}'\n")).collect()
+        };
+        check(
+            &listen(&["[::]:1", "[::1]:1", "[::]:2", "[::1]:2"]),
+            &["listen[1].address", "listen[3].address"],
+        );
+        check(&listen(&["127.0.0.1:1", "0.0.0.0:1"]), &["listen[0].address"]);
+        check(
+            &listen(&["127.0.0.1:1", "[::1]:1", "127.0.0.2:1", "0.0.0.0:2", "0.0.0.0:0", "127.0.0.1:0"]),
+            &[],
+        );
         check(
             "[limits]\nstanza_bytes_max = 9999\nlogin_s_max = 0",
             &["limits.stanza_bytes_max", "limits.login_s_max"],

@@ -9,7 +9,7 @@ pub(crate) struct Problem {
     pub(crate) place: Option<String>,
     /// What is wrong.
     pub(crate) text: String,
-    /// What to do; empty where that is plain.
+    /// What to do; never empty.
     pub(crate) fix: String,
 }
 
@@ -25,8 +25,7 @@ impl fmt::Display for Problem {
         if let Some(place) = &self.place {
             write!(f, "{place}: ")?;
         }
-        f.write_str(&self.text)?;
-        if self.fix.is_empty() { Ok(()) } else { write!(f, " ({})", self.fix) }
+        write!(f, "{} ({})", self.text, self.fix)
     }
 }
 

@@ -57,6 +57,21 @@ fn inside(value: &Value, schema: &Json, root: &Json, path: &str, found: &mut Vec
     }
 }
 
+/// The paths of all settings of a schema, but those within lists.
+pub(crate) fn paths(schema: &Schema, path: &str) -> Vec<String> {
+    fn walk(schema: &Json, root: &Json, path: &str, found: &mut Vec<String>) {
+        match resolve(schema, root).get("properties").and_then(Json::as_object) {
+            Some(properties) => {
+                properties.iter().for_each(|(key, inner)| walk(inner, root, &join(path, key), found))
+            }
+            None => found.push(path.to_owned()),
+        }
+    }
+    let mut found = Vec::new();
+    walk(schema.as_value(), schema.as_value(), path, &mut found);
+    found
+}
+
 /// Follows a reference to where the type is described; an optional value is described by its first alternative.
 pub(crate) fn resolve<'a>(schema: &'a Json, root: &'a Json) -> &'a Json {
     let schema = schema.get("anyOf").and_then(|any| any.get(0)).unwrap_or(schema);

@@ -1,6 +1,8 @@
 //! The caller's side of the local socket. A person waits for it, so it blocks. One connection carries one request.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -38,6 +40,15 @@ pub(crate) fn call(path: &Path, request: &Request) -> anyhow::Result<Option<Resp
         wait_for_end(&mut stream)?;
     }
     Ok(Some(response))
+}
+
+/// Where the running server listens; `None` where it does not say.
+pub(crate) fn listening(path: &Path) -> Option<Vec<SocketAddr>> {
+    let status = Request { command: "status".to_owned(), values: BTreeMap::new() };
+    let Ok(Some(Response::Done { rows, .. })) = call(path, &status) else { return None };
+    let names = rows.iter().filter_map(|row| row.first());
+    let addresses = names.filter_map(|name| name.strip_prefix("listening{address=\"")?.strip_suffix("\"}"));
+    Some(addresses.filter_map(|address| address.parse().ok()).collect())
 }
 
 fn connect(path: &Path) -> anyhow::Result<Option<UnixStream>> {

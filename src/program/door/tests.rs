@@ -38,7 +38,8 @@ async fn call(path: &Path, request: Request) -> Response {
 async fn commands_come_through_one_after_the_other() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("door/hearth.sock");
-    let door = Door::open(&path, server().await).unwrap();
+    let running = server().await;
+    let door = Door::open(&path, Arc::clone(&running)).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
     assert!(client::is_there(&path).unwrap());
@@ -51,6 +52,11 @@ async fn commands_come_through_one_after_the_other() {
         panic!("no list")
     };
     assert_eq!((columns[0].as_str(), rows[0][0].as_str()), ("account", "me@a.example"));
+    let addresses: Vec<_> = ["[::]:5222", "127.0.0.1:1"].map(|address| address.parse().unwrap()).to_vec();
+    running.control().set_listening(addresses.clone());
+    let asked = path.clone();
+    let told = tokio::task::spawn_blocking(move || client::listening(&asked)).await.unwrap();
+    assert_eq!(told, Some(addresses));
     let unknown = call(&path, request("account sell", &[])).await;
     assert_eq!(unknown, Response::failed(Kind::Usage, "there is no command `account sell`"));
     drop(door);

@@ -7,7 +7,7 @@ mod differences;
 
 use hearth_core::host::Hosts;
 use hearth_core::server::Reconfiguration;
-use hearth_net::Prepared;
+use hearth_core::unserved;
 use hearth_net::config::ListenConfig;
 use hearth_net::tls::{Development, Outcome, TlsHosts};
 use time::OffsetDateTime;
@@ -17,7 +17,7 @@ use tokio::task::spawn_blocking;
 use super::{Program, explained};
 use crate::program::certificates;
 use crate::program::command::hosts;
-use crate::program::config::{Config, Loaded, load};
+use crate::program::config::{Config, Loaded, NEED_RESTART, load};
 
 type Answer = oneshot::Sender<Result<String, String>>;
 
@@ -39,27 +39,37 @@ impl Program {
         let sources = self.sources.clone();
         let Loaded { config: wanted, .. } = spawn_blocking(move || load(&sources)).await??;
         let listeners = self.net.prepare(&wanted.listen).map_err(explained)?;
-        let new = effective(&self.config, &wanted, &listeners);
+        let new = effective(&self.config, &wanted, listeners.listen());
         let modules = self.server.plan().read_settings(&new.xep)?;
         let (config, served) = (new.clone(), self.served.clone());
         let (hosts, certificates) = spawn_blocking(move || take_certificates(&config, &served)).await??;
         // from here on nothing can be refused any more
-        let text = told(&self.config, &new, &wanted, listeners.waiting(), &certificates.outcomes);
+        let mut text = told(&self.config, &new, &wanted, listeners.waiting(), &certificates.outcomes);
         if let Err(error) = self.log.change(&new.log) {
             tracing::error!("the log goes on as it was: {error:#}");
         }
         self.server.reconfigure(Reconfiguration { hosts, settings: new.settings(), modules });
         self.net.take_over(listeners, new.tls.development);
+        self.server.control().set_listening(self.net.local_addresses());
         self.watch(certificates.development);
         self.config = new;
+        match self.server.unserved().await {
+            Ok(unserved) => text.extend(
+                unserved::describe(&unserved)
+                    .map(|line| format!("\nnobody can log in to {line}: {}", unserved::FIX)),
+            ),
+            Err(error) => {
+                tracing::error!(%error, "accounts of domains that are no host could not be looked for")
+            }
+        }
         Ok(text)
     }
 }
 
-/// The wanted configuration without what needs a restart.
-fn effective(running: &Config, wanted: &Config, listeners: &Prepared) -> Config {
+/// The wanted configuration without what needs a restart ([`NEED_RESTART`]).
+fn effective(running: &Config, wanted: &Config, listen: Vec<ListenConfig>) -> Config {
     let Config { data, admin, .. } = running.clone();
-    Config { data, admin, listen: listeners.listen(), ..wanted.clone() }
+    Config { data, admin, listen, ..wanted.clone() }
 }
 
 struct Taken {
@@ -94,7 +104,7 @@ fn told(
         [] => "nothing has changed in the configuration".to_owned(),
         changed => format!("changed: {}", changed.join(", ")),
     }];
-    let mut later = differences::of_sections(new, wanted, &["data", "admin"]);
+    let mut later = differences::of_sections(new, wanted, &NEED_RESTART);
     later.extend(waiting.iter().map(|listen| {
         let address = listen.address;
         format!(
@@ -107,4 +117,29 @@ fn told(
     }
     lines.extend(outcomes.iter().map(ToString::to_string));
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_needs_a_restart_is_what_is_said_to() {
+        let plain = Config::default();
+        let mut wanted: Config = toml::from_str(
+            "admins = ['me@x']\nconflict = 'rename'\n[data]\ndurability = 'crash'\n[[host]]\ndomain = 'b'\n\
+             [tls]\ncertificates = 'other'\n[login]\nplain = false\n[limits]\nlogin_s_max = 1\n\
+             [log]\nlevel = 'warn'\n[admin]\nsocket = 'x'\n[xep.ping]\nask_after_s = 1",
+        )
+        .unwrap();
+        wanted.listen.pop();
+        let keys = |config: &Config| toml::Table::try_from(config).unwrap();
+        let (before, after) = (keys(&plain), keys(&effective(&plain, &wanted, wanted.listen.clone())));
+        let differs = |key: &&String| before.get(*key) != keys(&wanted).get(*key);
+        let all = keys(&wanted);
+        assert!(all.keys().all(|key| differs(&key)), "a section is not changed here: {all:?}");
+        let kept: Vec<&String> = all.keys().filter(|key| after.get(*key) == before.get(*key)).collect();
+        let said: std::collections::BTreeSet<_> = NEED_RESTART.into_iter().collect();
+        assert_eq!(kept.into_iter().map(String::as_str).collect::<std::collections::BTreeSet<_>>(), said);
+    }
 }

@@ -102,10 +102,11 @@ async fn a_newer_schema_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_module_that_is_left_out_keeps_its_tables() {
+async fn tables_of_an_unknown_module_are_refused_and_left_alone() {
     let scratch = Scratch::new("absent");
     with_a_note(&scratch.options()).await;
-    open_and_close(&scratch.options(), &[]).await;
+    let refused = Store::open(&scratch.options(), &[]).err().unwrap();
+    assert!(matches!(&refused, OpenError::UnknownOwner { owner } if owner == "note"), "{refused}");
     let store = Store::open(&scratch.options(), &[V1]).unwrap();
     assert_eq!(store.read(|sql| sql.one("SELECT count(*) FROM note", &[], number)).await, Ok(1));
     store.close().await.unwrap();

@@ -1,6 +1,7 @@
 //! XEP-0157: Contact Addresses for XMPP Services, version 1.1.1, as a form in the server's answer (XEP-0128).
 //! https://xmpp.org/extensions/xep-0157.html
 
+use hearth_core::live::Objection;
 use hearth_wire::Payload;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -34,8 +35,8 @@ impl Contact {
     /// The form; `None` where there are no addresses.
     ///
     /// # Errors
-    /// A sentence about the address that is no URI (§3).
-    pub(super) fn form(&self) -> Result<Option<Payload>, String> {
+    /// The address that is no URI (§3).
+    pub(super) fn form(&self) -> Result<Option<Payload>, Objection> {
         let all = [
             ("abuse", &self.abuse),
             ("admin", &self.admin),
@@ -48,11 +49,10 @@ impl Contact {
         let mut form = DataForm::new(FormKind::Result).purpose(FORM_TYPE);
         for (name, addresses) in all.into_iter().filter(|(_, addresses)| !addresses.is_empty()) {
             let mut field = Field::new(FieldKind::ListMulti, &format!("{name}-addresses"));
-            for address in addresses {
+            for (n, address) in addresses.iter().enumerate() {
                 if !is_uri(address) {
-                    return Err(format!(
-                        "contact.{name}: {address:?} is no URI; write \"mailto:…\" or \"https://…\""
-                    ));
+                    let fix = "write \"mailto:…\", \"xmpp:…\" or \"https://…\"";
+                    return Err(Objection::new(format!("contact.{name}[{n}]"), format!("{address:?} is no URI"), fix));
                 }
                 field = field.value(address);
             }
@@ -96,7 +96,7 @@ mod tests {
     fn an_address_that_is_no_uri_is_refused_with_its_name() {
         for address in ["abuse@a.example", "", "mailto:", "1a:b", "mailto:a b", "mailto:ä@a.example"] {
             let contact = Contact { status: vec![address.into()], ..Contact::default() };
-            assert!(contact.form().unwrap_err().starts_with("contact.status: "), "{address}");
+            assert_eq!(contact.form().unwrap_err().key, "contact.status[0]", "{address}");
         }
         assert!(is_uri("https://status.a.example/?a=b&c=%20#d"));
     }

@@ -78,14 +78,18 @@ fn wrong_values_are_refused_with_their_line() {
     for (toml, said) in [
         (
             "[data]\ncreate = 'yes'\n",
-            "0.toml:2: data.create: invalid type: string \"yes\", expected a boolean",
+            "0.toml:2: data.create: \"yes\" is neither true nor false (write true or false, without quotes)",
         ),
-        ("[[listen]]\naddress = 'here'\n", "0.toml:2: listen[0].address: invalid socket address syntax"),
+        ("[[host]]\n", "0.toml:1: host[0]: `domain` is missing (add a line `domain = …`)"),
         (
-            "conflict = 'fight'\n",
-            "0.toml:1: conflict: unknown variant `fight`, expected one of `replace`, `refuse`, `rename`",
+            "[xep.ping]\nask_after_s = 5\nanswer_within_s = 0\n",
+            "0.toml:3: xep.ping.answer_within_s: with 0, every silent connection would end (choose at least 1; to ask \
+             nobody, set ask_after_s = 0)",
         ),
-        ("[[host]]\n", "0.toml:1: host[0]: missing field `domain`"),
+        (
+            "[xep.disco.contact]\nabuse = [\n'mailto:a@b',\n'a@b']\n",
+            "0.toml:4: xep.disco.contact.abuse[1]: \"a@b\" is no URI (write \"mailto:…\", \"xmpp:…\" or \"https://…\")",
+        ),
         ("a = 1\na = 2\n", "0.toml:2: duplicate key (see https://toml.io for how such a file is written)"),
         (
             "[[listen]]\naddress = '0.0.0.0:5222'\nstarttls = 'off'\n",
@@ -95,6 +99,20 @@ fn wrong_values_are_refused_with_their_line() {
     ] {
         check(&[toml], &[], &[said]);
     }
+}
+
+#[test]
+fn all_wrong_values_are_told_at_once_those_of_extensions_too() {
+    check(
+        &["conflict = 1\n[xep.ping]\nask_after_s = 'never'\n[xep.register]\nopen = 1\n"],
+        &[],
+        &[
+            "0.toml:1: conflict: 1 is not known here (write one of \"replace\", \"refuse\", \"rename\")",
+            "0.toml:3: xep.ping.ask_after_s: \"never\" is no whole number (write a whole number from 0 to 4294967295, \
+             without quotes)",
+            "0.toml:5: xep.register.open: 1 is neither true nor false (write true or false, without quotes)",
+        ],
+    );
 }
 
 #[test]
@@ -116,12 +134,20 @@ fn a_later_file_and_the_environment_go_over() {
     check(
         &["[log]\nlevel = 'info'\n"],
         &[("HEARTH__log__levels", "warn"), ("HEARTH__limits__login_s_max", "soon")],
-        &["HEARTH__log__levels: there is no setting `log.levels` (did you mean `level`?)"],
+        &[
+            "HEARTH__log__levels: there is no setting `log.levels` (did you mean `level`?)",
+            "HEARTH__limits__login_s_max: limits.login_s_max: \"soon\" is no whole number (write a whole number from 0 to \
+             4294967295, without quotes)",
+        ],
     );
+}
+
+#[test]
+fn a_variable_that_is_empty_names_no_directory() {
     check(
         &[""],
-        &[("HEARTH__limits__login_s_max", "soon")],
-        &["HEARTH__limits__login_s_max: limits.login_s_max: invalid type: string \"soon\", expected u32"],
+        &[("HEARTH_DATA_DIRECTORY", "")],
+        &["HEARTH_DATA_DIRECTORY: data.directory: is empty (name a path, or leave it out)"],
     );
 }
 
