@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use hearth_store::Store;
 use hearth_wire::{BareJid, Jid, StreamCondition};
+use tokio_util::task::TaskTracker;
 
 use crate::accounts::Accounts;
 use crate::clock::Clock;
@@ -94,6 +96,8 @@ pub struct Server {
     started_ms: i64,
     /// Where tasks run that are begun on the store's threads, too.
     runtime: tokio::runtime::Handle,
+    /// What is done beside the streams, and must be done before the store closes.
+    work: TaskTracker,
 }
 
 /// The name of the secret that fake salts are made from.
@@ -127,6 +131,7 @@ impl Server {
             sessions: AtomicU64::new(0),
             started_ms,
             runtime: tokio::runtime::Handle::current(),
+            work: TaskTracker::new(),
         }))
     }
 
@@ -217,8 +222,22 @@ impl Server {
         Realm { domain: host.domain.clone(), decoys: Decoys::new(self.decoy_secret, shares) }
     }
 
+    /// Where what only reads may run; the server's end does not wait for it.
     pub(crate) fn runtime(&self) -> &tokio::runtime::Handle {
         &self.runtime
+    }
+
+    /// Begins what nobody waits for but the end of the server ([`finish`](Self::finish)): it comes to an end by itself,
+    /// and writes to the store. May be called on every thread.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.work.spawn_on(work, &self.runtime);
+    }
+
+    /// Waits until all that was [begun](Self::spawn) is done, but no longer than this; false if something is not. The
+    /// store can be closed then, where no session is left that could begin more.
+    pub async fn finish(&self, wait_max: Duration) -> bool {
+        self.work.close();
+        tokio::time::timeout(wait_max, self.work.wait()).await.is_ok()
     }
 
     /// How many sessions are bound.
