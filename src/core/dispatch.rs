@@ -50,7 +50,7 @@ pub(crate) fn ask(server: &Arc<Server>, session: &Arc<Session>, asked: Asked, st
     let (server, session) = (Arc::clone(server), Arc::clone(session));
     Flow::Block(Box::pin(async move {
         match answer.await {
-            Ok(Reply::Result(payload)) => session.send(call.result(payload), server.metrics()),
+            Ok(Reply::Result(payload)) => session.answer(call.result(payload), server.metrics()),
             Ok(Reply::Sent) => {}
             Err(error) => server.refuse(&session, &stanza, &error),
         }

@@ -324,7 +324,7 @@ impl Server {
                 bounced.from = Some(Jid::from(&session.account.jid));
             }
             self.metrics().stanzas_bounced.up();
-            session.send(bounced, self.metrics());
+            session.answer(bounced, self.metrics());
         }
     }
 
