@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::accounts::Accounts;
 use crate::clock::Clock;
+use crate::command::Refusals;
 use crate::control::Control;
 use crate::ended::Ended;
 use crate::error::Internal;
@@ -90,6 +91,7 @@ pub struct Server {
     key_tally: Arc<KeyTally>,
     metrics: Metrics,
     control: Control,
+    refusals: Refusals,
     decoy_secret: [u8; 32],
     next_session: AtomicU64,
     sessions: AtomicU64,
@@ -126,6 +128,7 @@ impl Server {
             key_tally,
             metrics,
             control: Control::default(),
+            refusals: Refusals::default(),
             decoy_secret,
             next_session: AtomicU64::new(1),
             sessions: AtomicU64::new(0),
@@ -209,6 +212,10 @@ impl Server {
     /// What commands ask of the program around the server.
     pub fn control(&self) -> &Control {
         &self.control
+    }
+
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// Whether an address may give admin commands.
