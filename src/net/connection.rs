@@ -398,8 +398,7 @@ impl Connection {
             let end = End { condition, text: None, why: Ended::StreamError };
             return self.input(Input::End(end));
         }
-        let span = tracing::debug_span!("stanza", kind = stanza.kind.name(), id = stanza.id.as_deref());
-        let flow = span.in_scope(|| self.shared.server.accept(session, stanza, flaw));
+        let flow = self.shared.server.accept(session, stanza, flaw);
         self.yields |= session.take_yield();
         match flow {
             Flow::Done => {}
