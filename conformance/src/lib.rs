@@ -6,6 +6,7 @@ mod play;
 mod record;
 mod runner;
 pub mod scenario;
+mod secrets;
 mod server;
 mod xml;
 

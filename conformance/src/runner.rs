@@ -11,8 +11,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::client::Target;
-use crate::play::{Failure, play};
+use crate::play::{Failure, Played, play};
 use crate::scenario::{self, Scenario};
+use crate::secrets::Secrets;
 use crate::server::{Kind, Server, Setup};
 use crate::{faults, record};
 
@@ -214,7 +215,7 @@ async fn play_group(group: Group, order: &Arc<Order>) -> Result<Outcome> {
     let Group { name, setup, scenarios } = group;
     let name = format!("{}-{name}", order.kind.name());
     if let Some(target) = &order.target {
-        return Ok(play_all(scenarios, target, order, None).await);
+        return Ok(play_all(scenarios, target, order, None).await.0);
     }
     let started = {
         let (order, name, setup) = (Arc::clone(order), name.clone(), setup.clone());
@@ -222,7 +223,14 @@ async fn play_group(group: Group, order: &Arc<Order>) -> Result<Outcome> {
     };
     let server = Arc::new(started.await??);
     let own = setup.own.is_some().then(|| Arc::clone(&server));
-    let mut outcome = play_all(scenarios, &server.target.clone(), order, own).await;
+    let is_quiet = setup.own.is_some_and(|own| own.config.iter().any(|line| line.starts_with("log.")));
+    let (mut outcome, secrets) = play_all(scenarios, &server.target.clone(), order, own).await;
+    if order.kind == Kind::Hearth
+        && let Some(leak) = secrets.find_in(&server.log(), is_quiet)?
+    {
+        outcome.failed += 1;
+        println!("  FAILED  the server of {name} logged what it must not: {leak}");
+    }
     if let Some(panic) = server.panic() {
         outcome.failed += 1;
         println!("  FAILED  the server of {name} panicked: {panic}");
@@ -258,7 +266,7 @@ async fn play_all(
     target: &Target,
     order: &Arc<Order>,
     own: Option<Arc<Server>>,
-) -> Outcome {
+) -> (Outcome, Secrets) {
     let seats = Arc::new(Semaphore::new(AT_ONCE_MAX));
     let mut plays = JoinSet::new();
     for scenario in scenarios {
@@ -272,9 +280,13 @@ async fn play_all(
             (scenario, result, began.elapsed())
         });
     }
-    let mut outcome = Outcome::default();
+    let (mut outcome, mut secrets) = (Outcome::default(), Secrets::default());
     let mut failed = BTreeSet::new();
     while let Some(done) = plays.join_next().await {
+        let done = done.map(|(scenario, (result, used), time)| {
+            secrets.join(used);
+            (scenario, result, time)
+        });
         match done {
             Ok((scenario, Ok(()), time)) => {
                 outcome.passed += 1;
@@ -296,7 +308,7 @@ async fn play_all(
     for path in failed {
         println!("  FAILED  {path}");
     }
-    outcome
+    (outcome, secrets)
 }
 
 async fn play_one(
@@ -304,13 +316,15 @@ async fn play_one(
     target: &Target,
     order: &Order,
     own: Option<Arc<Server>>,
-) -> Result<(), Failure> {
+) -> (Result<(), Failure>, Secrets) {
     let failure = |why: String| Failure { line: 1, why, transcript: String::new() };
     let played = tokio::time::timeout(SCENARIO_TIME_MAX, play(scenario, target, own)).await;
-    let (result, sent) = played.map_err(|_| failure("the scenario takes too long".to_owned()))?;
+    let Ok(Played { result, seen, secrets }) = played else {
+        return (Err(failure("the scenario takes too long".to_owned())), Secrets::default());
+    };
     let folder = record::folder(&order.root, order.kind.name());
-    record::write(&folder, &scenario.path, &sent).map_err(|error| failure(error.to_string()))?;
-    result
+    let written = record::write(&folder, &scenario.path, &seen).map_err(|error| failure(error.to_string()));
+    (written.and(result), secrets)
 }
 
 fn told(scenario: &Scenario, failure: &Failure) -> String {

@@ -117,6 +117,8 @@ impl Server {
         environment.insert("DOMAIN2", target.host2.clone());
         environment.insert("BIND", Ipv4Addr::LOCALHOST.to_string());
         environment.insert("MAM", "off".to_owned());
+        // all it can say: what must not be said is looked for in it
+        environment.insert("LOG_LEVEL", "trace".to_owned());
         let own = setup.own.clone().unwrap_or_default();
         if let Some(extra) = extra_config(&folder, setup)? {
             environment.insert("EXTRA_CONFIG", extra.display().to_string());
@@ -160,9 +162,14 @@ impl Server {
         &self.folder
     }
 
+    /// Where Hearth's log is.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.folder.join("hearth.log")
+    }
+
     /// What it wrote about its own faults: the first line that tells of a panic.
     pub(crate) fn panic(&self) -> Option<String> {
-        let log = std::fs::read(self.folder.join("hearth.log")).ok()?;
+        let log = std::fs::read(self.log()).ok()?;
         let log = String::from_utf8_lossy(&log);
         log.lines().find(|line| line.contains("panicked at")).map(str::to_owned)
     }
@@ -224,6 +231,21 @@ impl Server {
         self.call(&words)
     }
 
+    /// Waits for a line in its log that holds these parts (with ` .. ` between them) in this order.
+    pub(crate) fn wait_for_log(&self, parts: &str, time: Duration) -> Result<()> {
+        let deadline = Instant::now() + time;
+        loop {
+            let log = std::fs::read(self.log())?;
+            if String::from_utf8_lossy(&log).lines().any(|line| holds(line, parts)) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                bail!("the server has not logged `{parts}`");
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+
     pub(crate) fn fill_disk(&self) -> Result<()> {
         self.disk.as_ref().context("the disk has no size of its own")?.fill()
     }
@@ -276,6 +298,15 @@ fn extra_config(folder: &Path, setup: &Setup) -> Result<Option<PathBuf>> {
     Ok(Some(path))
 }
 
+/// Whether a line holds all parts, one behind the other.
+fn holds(line: &str, parts: &str) -> bool {
+    let behind = |rest: Option<usize>, part: &str| {
+        let from = rest?;
+        line[from..].find(part).map(|at| from + at + part.len())
+    };
+    parts.split(" .. ").fold(Some(0), behind).is_some()
+}
+
 /// Whether a process runs (one that has ended may wait for its parent to look).
 fn is_alive(pid: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
@@ -306,4 +337,16 @@ fn free_port() -> Result<TcpListener> {
         }
     }
     bail!("no free port from {PORT_MIN} to {}", PORT_MIN + PORT_COUNT - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_holds_its_parts_in_their_order() {
+        let line = "INFO audit: command=\"stop\" outcome=\"done\"";
+        assert!(holds(line, "audit .. command=\"stop\" .. done") && holds(line, "stop"));
+        assert!(!holds(line, "done .. audit") && !holds(line, "audit .. audit"));
+    }
 }

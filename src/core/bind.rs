@@ -209,8 +209,8 @@ pub fn settle(server: &Arc<Server>, session: &Arc<Session>) {
     if rerouted.conclude(server) {
         session.outbox.settle();
     } else {
-        let (task, server, session) = (server.runtime().clone(), Arc::clone(server), Arc::clone(session));
-        task.spawn(async move { reroute_when_room(&server, &session).await });
+        let (work, session) = (Arc::clone(server), Arc::clone(session));
+        server.spawn(async move { reroute_when_room(&work, &session).await });
     }
 }
 

@@ -1,12 +1,15 @@
 //! Admin commands: described once by the module that owns them, offered through every door (local socket and command
 //! line, XEP-0050 and later HTTP), with one permission check and one audit line.
 
+mod audit;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hearth_wire::{BareJid, Jid};
 use zeroize::Zeroizing;
 
+pub(crate) use self::audit::Refusals;
 use crate::host::Host;
 use crate::iq::BoxFuture;
 use crate::server::Server;
@@ -311,7 +314,7 @@ pub async fn call(
     values: impl IntoIterator<Item = (String, Zeroizing<String>)>,
 ) -> Result<Result<Answer, CommandError>, CallError> {
     let command = server.plan().command(name).ok_or_else(|| CallError::Unknown(name.to_owned()))?;
-    permitted(server, &caller)?;
+    admit(server, &caller, command.name)?;
     let mut checked = BTreeMap::new();
     for (key, value) in values {
         match command.args.iter().find(|arg| arg.name == key) {
@@ -319,11 +322,25 @@ pub async fn call(
             None => return Err(CallError::UnknownArg(command.name, key)),
         };
     }
-    audit(command, &caller, &checked);
-    Ok((command.run)(CommandCall { server: Arc::clone(server), caller, values: checked }).await)
+    let line = audit::Line::begin(command, &caller, &checked);
+    let result = (command.run)(CommandCall { server: Arc::clone(server), caller, values: checked }).await;
+    line.end(&result);
+    Ok(result)
 }
 
-/// Whether the caller may give commands at all.
+/// Whether the caller may give this command; a refusal is counted and leaves its audit line. For a door that says no before
+/// it comes to the [`call`].
+///
+/// # Errors
+/// [`CallError::Forbidden`].
+pub fn admit(server: &Server, caller: &Caller, command: &str) -> Result<(), CallError> {
+    permitted(server, caller).inspect_err(|_| {
+        server.metrics().commands_refused.up();
+        server.refusals().note(command, caller, server.now_ms());
+    })
+}
+
+/// Whether the caller may give commands at all; for those who only ask what there is.
 ///
 /// # Errors
 /// [`CallError::Forbidden`].
@@ -333,22 +350,4 @@ pub fn permitted(server: &Server, caller: &Caller) -> Result<(), CallError> {
         Caller::Admin(jid) if server.is_admin(jid) => Ok(()),
         Caller::Admin(jid) => Err(CallError::Forbidden(jid.to_string())),
     }
-}
-
-/// One line for each command given, without secrets.
-fn audit(command: &Command, caller: &Caller, values: &BTreeMap<&'static str, Zeroizing<String>>) {
-    let shown: Vec<String> = command
-        .args
-        .iter()
-        .filter_map(|arg| values.get(arg.name).map(|value| (arg, value)))
-        .map(|(arg, value)| match arg.kind {
-            ArgKind::Password => format!("{}=(secret)", arg.name),
-            ArgKind::Lines => format!("{}=({} lines)", arg.name, value.lines().count()),
-            ArgKind::Text | ArgKind::Account | ArgKind::Host | ArgKind::Number | ArgKind::Flag => {
-                format!("{}={}", arg.name, value.as_str())
-            }
-            ArgKind::Accounts | ArgKind::Jids => format!("{}={}", arg.name, value.replace('\n', ",")),
-        })
-        .collect();
-    tracing::info!(target: "audit", command = command.name, %caller, args = shown.join(" "), "admin command");
 }

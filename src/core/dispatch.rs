@@ -7,7 +7,7 @@ use hearth_wire::{Kind, Stanza, StanzaCondition, StanzaError};
 use crate::account::Account;
 use crate::host::Host;
 use crate::iq::{Entity, IqCall, Reply, Verb};
-use crate::router::Flow;
+use crate::router::{Flow, became};
 use crate::server::Server;
 use crate::session::Session;
 
@@ -23,6 +23,7 @@ pub(crate) fn ask(server: &Arc<Server>, session: &Arc<Session>, asked: Asked, st
     let Kind::Iq(kind) = stanza.kind else { return Flow::Done };
     let Some(verb) = Verb::of(kind) else {
         // an answer to a push or ping of ours: nobody waits for it, and it must not be answered
+        became("taken note of");
         return Flow::Done;
     };
     let payload = &stanza.payload;
@@ -50,8 +51,12 @@ pub(crate) fn ask(server: &Arc<Server>, session: &Arc<Session>, asked: Asked, st
     let (server, session) = (Arc::clone(server), Arc::clone(session));
     Flow::Block(Box::pin(async move {
         match answer.await {
-            Ok(Reply::Result(payload)) => session.send(call.result(payload), server.metrics()),
-            Ok(Reply::Sent) => {}
+            Ok(reply) => {
+                if let Reply::Result(payload) = reply {
+                    session.answer(call.result(payload), server.metrics());
+                }
+                became("answered");
+            }
             Err(error) => server.refuse(&session, &stanza, &error),
         }
     }))

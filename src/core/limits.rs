@@ -46,6 +46,8 @@ pub const OFFLINE_COUNTED_MAX: u32 = 100_000;
 pub const IDLE_ACCOUNTS_MAX: usize = 50_000;
 /// Names remembered as not existing, so that a flood to unknown users costs no query each.
 pub const UNKNOWN_ACCOUNTS_MAX: usize = 10_000;
+/// Audit lines about commands that were refused: every user can cause them, and the log's disk has an end.
+pub const REFUSALS_TOLD_PER_MINUTE_MAX: u32 = 60;
 
 const _: () = assert!(PRE_AUTH_STANZA_BYTES_MAX >= 10_000);
 const _: () = assert!(SESSION_QUEUE_BYTES_MAX >= 2 * 262_144);

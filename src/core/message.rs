@@ -20,7 +20,7 @@ use crate::limits::ACCOUNT_WAITING_MAX;
 use crate::metrics::Counter;
 use crate::outbox::Item;
 use crate::pending::Pending;
-use crate::router::{Behind, busy};
+use crate::router::{Behind, became, busy};
 use crate::server::Server;
 use crate::session::Session;
 use crate::stage::{Passage, Stage, Step};
@@ -28,8 +28,8 @@ use crate::stage::{Passage, Stage, Step};
 /// What became of a stanza handed to an account.
 #[derive(Debug)]
 pub(crate) enum Delivery {
-    /// Delivered, waiting in order, or ended by rule.
-    Done,
+    /// Delivered, waiting in order, or ended by rule: which of these, in a word for the log.
+    Done(&'static str),
     /// A row was declared.
     Behind(Arc<Pending>),
     /// The sender is to be told.
@@ -97,7 +97,7 @@ fn deliver_to(
         }
         Verdict::Wait => {
             state.log.waiting.push_back(Waiting { stanza, row: None, late_ms: 0 });
-            Delivery::Done
+            Delivery::Done("queued")
         }
         verdict => finish(server, verdict),
     }
@@ -109,13 +109,13 @@ fn finish(server: &Server, verdict: Verdict) -> Delivery {
         Verdict::Nobody => Delivery::Bounce(StanzaError::new(StanzaCondition::ServiceUnavailable)),
         Verdict::Drop(reason) => {
             reason.up();
-            Delivery::Done
+            Delivery::Done("dropped")
         }
         Verdict::Delivered(copies) => {
             server.metrics().stanzas_delivered.add(copies as u64);
-            Delivery::Done
+            Delivery::Done("delivered")
         }
-        Verdict::Wait | Verdict::Keep | Verdict::Held => Delivery::Done,
+        Verdict::Wait | Verdict::Keep | Verdict::Held => Delivery::Done("queued"),
     }
 }
 
@@ -258,8 +258,11 @@ pub(crate) async fn deliver_when_room(
         Err(_) => Delivery::Bounce(busy()),
     };
     match delivery {
-        Delivery::Done => {}
-        Delivery::Behind(row) => settle(server, &Behind { account: Arc::clone(account), row }, sender).await,
+        Delivery::Done(outcome) => became(outcome),
+        Delivery::Behind(row) => {
+            became("stored");
+            settle(server, &Behind { account: Arc::clone(account), row }, sender).await;
+        }
         Delivery::Bounce(error) => server.refuse(sender, stanza, &error),
         Delivery::NeedsRoom => server.refuse(sender, stanza, &busy()),
     }
@@ -299,7 +302,7 @@ pub(crate) fn reroute(
         }
         let error = match item.stanza.kind {
             Kind::Message(_) => match deliver_to(server, account, state, &item.stanza, None, permit.take()) {
-                Delivery::Done | Delivery::Behind(_) => continue,
+                Delivery::Done(_) | Delivery::Behind(_) => continue,
                 Delivery::Bounce(error) => error,
                 Delivery::NeedsRoom => {
                     // it is ours alone again

@@ -95,6 +95,8 @@ counters! {
     logins_failed = "logins_failed_total",
     /// Guests that were refused because too many had come from their address.
     guests_refused = "guests_refused_total",
+    /// Admin commands given by those who may not.
+    commands_refused = "commands_refused_total",
     /// Stanzas received from clients.
     stanzas_received = "stanzas_received_total",
     /// Stanzas put into a session's queue.

@@ -319,8 +319,8 @@ fn forget_also(server: &Arc<Server>, owner: &Arc<Account>, rows: &[i64]) {
         wanted
     });
     if begin {
-        let (server, owner) = (Arc::clone(server), Arc::clone(owner));
-        server.runtime().clone().spawn(async move { forget(&server, &owner, account).await });
+        let (work, owner) = (Arc::clone(server), Arc::clone(owner));
+        server.spawn(async move { forget(&work, &owner, account).await });
     }
 }
 

@@ -112,7 +112,16 @@ struct Queue {
     items: VecDeque<Item>,
     bytes: usize,
     end: Option<End>,
+    /// The connection has taken the word to end: nothing may come behind it.
+    end_taken: bool,
     sealed: bool,
+}
+
+impl Queue {
+    fn take_end(&mut self) -> Option<End> {
+        self.end_taken |= self.end.is_some();
+        self.end.clone()
+    }
 }
 
 /// The queue of one session.
@@ -137,8 +146,21 @@ impl Outbox {
     /// # Errors
     /// [`Rejected`]; when full, the session is told to end with `resource-constraint`.
     pub fn push(&self, item: Item) -> Result<(), Rejected> {
+        self.push_unless(item, |queue| queue.end.is_some())
+    }
+
+    /// Queues the answer to what the client asked, never waiting. A session that was told to end meanwhile, by that very
+    /// request perhaps, still gets it: what was asked before the end is answered before the end (RFC 6120 §4.4).
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn answer(&self, item: Item) -> Result<(), Rejected> {
+        self.push_unless(item, |queue| queue.end_taken)
+    }
+
+    fn push_unless(&self, item: Item, is_over: fn(&Queue) -> bool) -> Result<(), Rejected> {
         let mut queue = self.queue.lock();
-        if queue.sealed || queue.end.is_some() {
+        if queue.sealed || is_over(&queue) {
             return Err(Rejected::Closed);
         }
         let weight = item.stanza.weight_bytes();
@@ -220,7 +242,7 @@ impl Outbox {
                 true => *sent = std::mem::take(&mut queue.items),
                 false => sent.append(&mut std::mem::take(&mut queue.items)),
             }
-            return queue.end.clone();
+            return queue.take_end();
         }
         let mut bytes = 0;
         while bytes < bytes_max {
@@ -229,11 +251,11 @@ impl Outbox {
             sent.push_back(item);
         }
         queue.bytes = queue.bytes.saturating_sub(bytes);
-        if queue.items.is_empty() { queue.end.clone() } else { None }
+        if queue.items.is_empty() { queue.take_end() } else { None }
     }
 
-    /// The first so many of what was taken have left: to where there are acknowledgements of its own, to the client's
-    /// account they have arrived. Answers their rows in the log.
+    /// The first so many of what was taken have left: they count as arrived (a client without acknowledgements has
+    /// what left our buffer). Answers their rows in the log.
     pub fn written(&self, count: usize) -> Vec<i64> {
         let mut sent = self.sent.lock();
         let count = count.min(sent.len());
@@ -341,6 +363,27 @@ mod tests {
         assert_eq!(back.iter().map(|item| item.row).collect::<Vec<_>>(), [3, 4]);
         assert_eq!(outbox.push(item(1)), Err(Rejected::Closed));
         assert!(outbox.seal().is_none(), "only once");
+    }
+
+    #[test]
+    fn an_answer_goes_out_before_the_end_as_long_as_that_is_not_taken() {
+        let outbox = Outbox::default();
+        let end = End { condition: None, text: None, why: Ended::Shutdown };
+        outbox.end(end.clone());
+        assert_eq!(outbox.push(item(1)), Err(Rejected::Closed));
+        outbox.answer(item(1)).unwrap();
+        let (items, taken) = outbox.take(usize::MAX, |_| ());
+        assert_eq!((items, taken), (1, Some(end)));
+        assert_eq!(outbox.answer(item(1)), Err(Rejected::Closed), "nothing comes behind the end");
+    }
+
+    #[test]
+    fn answers_of_a_session_that_ends_are_bounded_too() {
+        let outbox = Outbox::default();
+        outbox.end(End { condition: None, text: None, why: Ended::Shutdown });
+        let big = SESSION_QUEUE_BYTES_MAX / 2;
+        outbox.answer(item(big)).unwrap();
+        assert_eq!(outbox.answer(item(big)), Err(Rejected::Closed));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hearth_wire::{
     ErrorType, Flaw, IqType, Jid, Kind, Payload, PresenceType, Stanza, StanzaCondition, StanzaError,
 };
+use tracing::Instrument as _;
 
 use crate::account::Account;
 use crate::accounts::Known;
@@ -13,6 +14,7 @@ use crate::host::Host;
 use crate::iq::{BoxFuture, Entity};
 use crate::limits::{BOUNCED_CONTENT_BYTES_MAX, PRESENCE_BYTES_MAX};
 use crate::message::{self, Delivery};
+use crate::metrics::Counter;
 use crate::pending::{Pending, RowState};
 use crate::presence;
 use crate::server::Server;
@@ -51,7 +53,24 @@ impl Behind {
 
 impl Server {
     /// Takes a stanza from a client's session. `from` was checked by the stream; it is stamped here.
-    pub fn accept(self: &Arc<Self>, session: &Arc<Session>, mut stanza: Stanza, flaw: Option<Flaw>) -> Flow {
+    ///
+    /// All that is done with it is done in a span of its own, at the level `debug`: nothing of its content is in there.
+    pub fn accept(self: &Arc<Self>, session: &Arc<Session>, stanza: Stanza, flaw: Option<Flaw>) -> Flow {
+        let span = tracing::debug_span!(
+            "stanza",
+            kind = stanza.kind.name(),
+            id = stanza.id.as_deref(),
+            to = stanza.to.as_ref().map(Jid::as_str),
+        );
+        let flow = span.in_scope(|| self.route(session, stanza, flaw));
+        match flow {
+            // what is done later is still done with this stanza
+            Flow::Block(rest) if !span.is_disabled() => Flow::Block(Box::pin(rest.instrument(span))),
+            flow => flow,
+        }
+    }
+
+    fn route(self: &Arc<Self>, session: &Arc<Session>, mut stanza: Stanza, flaw: Option<Flaw>) -> Flow {
         self.metrics().stanzas_received.up();
         session.touch(self.now_ms());
         stanza.from = Some(session.jid.clone());
@@ -97,6 +116,7 @@ impl Server {
                 }
                 Step::Drop(reason) => {
                     reason.up();
+                    became("dropped");
                     return Some(Flow::Done);
                 }
             }
@@ -124,8 +144,12 @@ impl Server {
             PresenceType::Available => presence::available(self, session, stanza),
             PresenceType::Unavailable => presence::unavailable(self, session, stanza),
             // RFC 6121 §4.3, §3: those say something about somebody, so they need a `to`
-            _ => self.refuse(session, &stanza, &StanzaError::new(StanzaCondition::BadRequest)),
+            _ => {
+                self.refuse(session, &stanza, &StanzaError::new(StanzaCondition::BadRequest));
+                return Flow::Done;
+            }
         }
+        became("told to contacts");
         Flow::Done
     }
 
@@ -179,8 +203,9 @@ impl Server {
                 let answer = stanza.reply(Kind::Presence(PresenceType::Unsubscribed), Payload::empty());
                 let from = answer.from.as_ref().map(|from| Jid::from(from.to_bare()));
                 session.send(Stanza { from, ..answer }, self.metrics());
+                became("answered");
             }
-            Kind::Presence(_) => self.metrics().dropped_presence.up(),
+            Kind::Presence(_) => dropped(&self.metrics().dropped_presence),
             Kind::Iq(IqType::Get | IqType::Set)
                 if let Some(host) = bare.and_then(|to| self.host(to.domain())) =>
             {
@@ -205,7 +230,7 @@ impl Server {
                 self.ask(session, Arc::clone(host), Entity::Server, None, stanza)
             }
             Kind::Presence(_) => {
-                self.metrics().dropped_presence.up();
+                dropped(&self.metrics().dropped_presence);
                 Flow::Done
             }
             Kind::Message(_) | Kind::Iq(_) => {
@@ -255,7 +280,7 @@ impl Server {
                 self.ask(session, host, on, Some(Arc::clone(account)), stanza)
             }
             IqType::Result | IqType::Error => {
-                self.metrics().dropped_answer.up();
+                dropped(&self.metrics().dropped_answer);
                 Flow::Done
             }
         }
@@ -272,6 +297,7 @@ impl Server {
         match kind {
             PresenceType::Probe => {
                 presence::probed(self, account, &stanza);
+                became("answered");
                 Flow::Done
             }
             PresenceType::Available | PresenceType::Unavailable => {
@@ -290,8 +316,14 @@ impl Server {
     fn hand_over(self: &Arc<Self>, session: &Arc<Session>, account: &Arc<Account>, stanza: Stanza) -> Flow {
         let stanza = Arc::new(stanza);
         match message::deliver(self, account, &stanza, Some(session), None) {
-            Delivery::Done => Flow::Done,
-            Delivery::Behind(row) => Flow::Behind(Behind { account: Arc::clone(account), row }),
+            Delivery::Done(outcome) => {
+                became(outcome);
+                Flow::Done
+            }
+            Delivery::Behind(row) => {
+                became("stored");
+                Flow::Behind(Behind { account: Arc::clone(account), row })
+            }
             Delivery::Bounce(error) => {
                 self.refuse(session, &stanza, &error);
                 Flow::Done
@@ -319,12 +351,13 @@ impl Server {
 
     /// Answers a stanza of a session with an error, unless it must not be answered (RFC 6120 §8.3.1).
     pub fn refuse(&self, session: &Session, stanza: &Stanza, error: &StanzaError) {
+        tracing::debug!(outcome = "refused", condition = error.condition.name(), "stanza");
         if let Some(mut bounced) = stanza.bounce(error) {
             if bounced.from.is_none() {
                 bounced.from = Some(Jid::from(&session.account.jid));
             }
             self.metrics().stanzas_bounced.up();
-            session.send(bounced, self.metrics());
+            session.answer(bounced, self.metrics());
         }
     }
 
@@ -356,6 +389,16 @@ impl Server {
         };
         message::hand_out(self, &account, &Arc::new(stanza));
     }
+}
+
+/// Says what became of the stanza whose span this is in.
+pub(crate) fn became(outcome: &'static str) {
+    tracing::debug!(outcome, "stanza");
+}
+
+fn dropped(reason: &Counter) {
+    reason.up();
+    became("dropped");
 }
 
 /// An error that says "try again later" for a store that has no room.

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use hearth_store::Store;
 use hearth_wire::{BareJid, Jid, StreamCondition};
+use tokio_util::task::TaskTracker;
 
 use crate::accounts::Accounts;
 use crate::clock::Clock;
+use crate::command::Refusals;
 use crate::control::Control;
 use crate::ended::Ended;
 use crate::error::Internal;
@@ -88,12 +91,15 @@ pub struct Server {
     key_tally: Arc<KeyTally>,
     metrics: Metrics,
     control: Control,
+    refusals: Refusals,
     decoy_secret: [u8; 32],
     next_session: AtomicU64,
     sessions: AtomicU64,
     started_ms: i64,
     /// Where tasks run that are begun on the store's threads, too.
     runtime: tokio::runtime::Handle,
+    /// What is done beside the streams, and must be done before the store closes.
+    work: TaskTracker,
 }
 
 /// The name of the secret that fake salts are made from.
@@ -122,11 +128,13 @@ impl Server {
             key_tally,
             metrics,
             control: Control::default(),
+            refusals: Refusals::default(),
             decoy_secret,
             next_session: AtomicU64::new(1),
             sessions: AtomicU64::new(0),
             started_ms,
             runtime: tokio::runtime::Handle::current(),
+            work: TaskTracker::new(),
         }))
     }
 
@@ -206,6 +214,10 @@ impl Server {
         &self.control
     }
 
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
+
     /// Whether an address may give admin commands.
     pub fn is_admin(&self, jid: &Jid) -> bool {
         self.settings().admins.iter().any(|admin| jid.eq_bare(admin))
@@ -217,8 +229,22 @@ impl Server {
         Realm { domain: host.domain.clone(), decoys: Decoys::new(self.decoy_secret, shares) }
     }
 
+    /// Where what only reads may run; the server's end does not wait for it.
     pub(crate) fn runtime(&self) -> &tokio::runtime::Handle {
         &self.runtime
+    }
+
+    /// Begins what nobody waits for but the end of the server ([`finish`](Self::finish)): it comes to an end by itself,
+    /// and writes to the store. May be called on every thread.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.work.spawn_on(work, &self.runtime);
+    }
+
+    /// Waits until all that was [begun](Self::spawn) is done, but no longer than this; false if something is not. The
+    /// store can be closed then, where no session is left that could begin more.
+    pub async fn finish(&self, wait_max: Duration) -> bool {
+        self.work.close();
+        tokio::time::timeout(wait_max, self.work.wait()).await.is_ok()
     }
 
     /// How many sessions are bound.

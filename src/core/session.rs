@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::account::Account;
 use crate::host::Host;
 use crate::metrics::Metrics;
-use crate::outbox::{Item, Outbox};
+use crate::outbox::{Item, Outbox, Rejected};
 use crate::slot::Slots;
 
 /// How a session is connected; for admins and for `hearth session list`.
@@ -77,7 +77,16 @@ impl Session {
     /// Queues what is of use to this session only: an answer, a push, a copy. If the session has ended or does not read,
     /// that is dropped and counted.
     pub fn give(&self, item: Item, metrics: &Metrics) {
-        match self.outbox.push(item) {
+        self.note(self.outbox.push(item), metrics);
+    }
+
+    /// Queues the answer to what the client asked: see [`Outbox::answer`].
+    pub fn answer(&self, stanza: Stanza, metrics: &Metrics) {
+        self.note(self.outbox.answer(Item::new(Arc::new(stanza))), metrics);
+    }
+
+    fn note(&self, queued: Result<(), Rejected>, metrics: &Metrics) {
+        match queued {
             Ok(()) => metrics.stanzas_delivered.up(),
             Err(rejected) => {
                 metrics.rejected(rejected);

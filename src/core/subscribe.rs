@@ -16,7 +16,7 @@ use crate::outbox::Item;
 use crate::presence;
 use crate::roster::{self, RosterChange, RosterItem};
 use crate::roster_table;
-use crate::router::Flow;
+use crate::router::{Flow, became};
 use crate::server::Server;
 use crate::session::Session;
 use crate::subscription::{Change, Follow, Subscription};
@@ -49,6 +49,7 @@ pub(crate) fn outbound(
     stanza.to = Some(Jid::from(&contact));
     if contact == session.account.jid {
         // one's own presence needs no subscription (§8.5.2, §4.2.2): nothing to change, nobody to ask
+        became("taken note of");
         return Flow::Done;
     }
     if kind == PresenceType::Subscribe
@@ -60,8 +61,9 @@ pub(crate) fn outbound(
     let (server, session) = (Arc::clone(server), Arc::clone(session));
     Flow::Block(Box::pin(async move {
         let account = Arc::clone(&session.account);
-        if let Err(error) = send(&server, &account, stanza.clone(), kind, contact).await {
-            server.refuse(&session, &stanza, &error);
+        match send(&server, &account, stanza.clone(), kind, contact).await {
+            Ok(()) => became("taken note of"),
+            Err(error) => server.refuse(&session, &stanza, &error),
         }
     }))
 }

@@ -36,8 +36,9 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::{Instant, Sleep};
 
 use self::deadlines::{Clock, seconds};
+use self::login::Trying;
 use crate::closing::{Closing, Counted};
-use crate::gate::{Attempt, Gate, Place};
+use crate::gate::{Gate, Place};
 use crate::outgoing::{Outgoing, RENDER_BYTES_MAX};
 use crate::socket::Socket;
 use crate::tls::{AcceptError, Secured, TlsHosts, TlsStream, Use};
@@ -127,7 +128,7 @@ pub struct Connection {
     held: Option<(Stanza, Option<Flaw>)>,
     place: Option<Place>,
     /// The account that the client is trying to log in to.
-    attempt: Option<Attempt>,
+    trying: Option<Box<Trying>>,
     counted: Option<Counted>,
     identity: Option<Identity>,
     /// The keys that the identity was proved with.
@@ -173,7 +174,7 @@ impl Connection {
             yields: false,
             held: None,
             place: Some(place),
-            attempt: None,
+            trying: None,
             counted: None,
             identity: None,
             proved: None,
@@ -397,8 +398,7 @@ impl Connection {
             let end = End { condition, text: None, why: Ended::StreamError };
             return self.input(Input::End(end));
         }
-        let span = tracing::debug_span!("stanza", kind = stanza.kind.name(), id = stanza.id.as_deref());
-        let flow = span.in_scope(|| self.shared.server.accept(session, stanza, flaw));
+        let flow = self.shared.server.accept(session, stanza, flaw);
         self.yields |= session.take_yield();
         match flow {
             Flow::Done => {}

@@ -90,7 +90,8 @@ pub(crate) enum Durability {
 pub(crate) struct LogConfig {
     /// For people or for programs.
     pub(crate) format: LogFormat,
-    /// How much: error, warn, info, debug or trace; also for parts, as in "info,hearth_net=debug".
+    /// How much: error, warn, info, debug or trace; also for parts, as in "info,hearth_net=debug". The audit lines (who
+    /// gave which command) are there at every level; "warn,audit=off" is without them.
     pub(crate) level: String,
 }
 

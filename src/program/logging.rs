@@ -1,8 +1,11 @@
-//! Log lines, for people or programs, on standard error. Level and format change while the server runs.
+//! Log lines, for people or programs, on standard error. Level and format change while the server runs. The audit lines
+//! of admin commands are there at every level, unless they are switched off by name.
 
 use std::io::{self, IsTerminal as _};
+use std::str::FromStr as _;
 
 use anyhow::Context as _;
+use tracing_subscriber::filter::Directive;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
@@ -46,8 +49,41 @@ impl Log {
     }
 }
 
+/// The target of the lines that say who gave which command.
+const AUDIT: &str = "audit";
+
 /// What is logged in a format.
 fn filter(config: &LogConfig, format: LogFormat) -> anyhow::Result<EnvFilter> {
-    let level = if config.format == format { config.level.as_str() } else { "off" };
-    EnvFilter::try_new(level).with_context(|| format!("log.level `{level}`"))
+    if config.format != format {
+        return Ok(EnvFilter::new("off"));
+    }
+    let level = config.level.as_str();
+    let filter = EnvFilter::try_new(level).with_context(|| format!("log.level `{level}`"))?;
+    // whoever wants fewer lines does not mean these
+    Ok(if names_audit(level) { filter } else { filter.add_directive(Directive::from_str("audit=info")?) })
+}
+
+/// Whether one of the parts says itself how much there is to be of the audit lines.
+fn names_audit(level: &str) -> bool {
+    level.split(',').any(|part| part.split(['=', '[']).next() == Some(AUDIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_audit_lines_are_switched_off_by_name_only() {
+        let filter = |level: &str, format| {
+            let config = LogConfig { level: level.to_owned(), format: LogFormat::Human };
+            filter(&config, format).unwrap().to_string()
+        };
+        for level in ["error", "off", "warn,hearth_net=debug", "warn,audition=off"] {
+            assert!(filter(level, LogFormat::Human).contains("audit=info"), "{level}");
+        }
+        for level in ["warn,audit=off", "warn,audit=warn", "audit"] {
+            assert!(!filter(level, LogFormat::Human).contains("audit=info"), "{level}");
+        }
+        assert_eq!(filter("info", LogFormat::Json), "off", "this format is not in use");
+    }
 }

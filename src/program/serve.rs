@@ -29,6 +29,9 @@ use super::{data, welcome};
 /// How often certificate files are looked at: a renewal is served after one to two of these.
 const CERTIFICATES_LOOK: Duration = Duration::from_secs(30);
 
+/// How long what sessions left to be stored may take at the end: a few commits of a slow disk.
+const FINISH_MAX: Duration = Duration::from_secs(10);
+
 /// Serves until SIGTERM, SIGINT or `hearth stop`.
 ///
 /// # Errors
@@ -174,9 +177,13 @@ impl Program {
         }
     }
 
-    /// Ends in the opposite order of the start: nobody new, sessions, the database; whoever said `stop` sees it last.
+    /// Ends in the opposite order of the start: nobody new, sessions, what they left to be stored, the database; whoever
+    /// said `stop` sees it last.
     async fn end(self) -> anyhow::Result<()> {
         self.net.shutdown().await;
+        if !self.server.finish(FINISH_MAX).await {
+            tracing::error!("not all that was to be stored could be: the disk is too slow");
+        }
         self.server.store().close().await.context("the database did not end well")?;
         drop(self.door);
         tracing::info!("ended");

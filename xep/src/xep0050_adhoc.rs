@@ -85,10 +85,13 @@ fn forbidden() -> StanzaError {
 async fn execute(sessions: Arc<Sessions>, call: IqCall) -> IqResult {
     let element = call.element()?;
     let caller = Caller::Admin(call.from.clone());
-    command::permitted(&call.server, &caller).map_err(|_| forbidden())?;
-    let node = element.attr("node").ok_or(StanzaError::new(StanzaCondition::BadRequest))?;
-    let command =
-        nodes::command(&call.server, node).ok_or(StanzaError::new(StanzaCondition::ItemNotFound))?;
+    let node = element.attr("node");
+    let command = node.and_then(|node| nodes::command(&call.server, node));
+    // what strangers make up is not for the log
+    let name = command.map_or("(unknown)", |command| command.name);
+    command::admit(&call.server, &caller, name).map_err(|_| forbidden())?;
+    node.ok_or(StanzaError::new(StanzaCondition::BadRequest))?;
+    let command = command.ok_or(StanzaError::new(StanzaCondition::ItemNotFound))?;
     let action = Action::of(&element)?;
     check_language(&element)?;
     let now_ms = call.server.now_ms();

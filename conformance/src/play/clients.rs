@@ -175,10 +175,12 @@ impl Play<'_> {
         match how {
             SendAs::Raw => {
                 let bytes = self.vars.bytes(payload, Escaping::Raw)?;
+                self.secrets.sent(&String::from_utf8_lossy(&bytes));
                 self.client(who)?.connection.send(&bytes, deadline).await
             }
             SendAs::ByteByByte => {
                 let bytes = self.vars.bytes(payload, Escaping::Raw)?;
+                self.secrets.sent(&String::from_utf8_lossy(&bytes));
                 let connection = &mut self.client(who)?.connection;
                 connection.send_byte_by_byte(&bytes, deadline).await
             }
@@ -191,6 +193,7 @@ impl Play<'_> {
                     xml.push_str(&self.vars.turn(payload, Escaping::Xml, turn)?);
                 }
                 self.count(times, counted + count);
+                self.secrets.sent(&xml);
                 let elements =
                     parse_fragment(&xml).map_err(|why| format!("`sends:` wants well-formed XML: {why}"))?;
                 let client = self.client(who)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::stage::Play;
+use super::stage::{Play, STEP_S};
 use crate::scenario::{Escaping, Fault};
 use crate::server::Server;
 
@@ -28,6 +28,10 @@ impl Play<'_> {
             Fault::Runs { command } => {
                 let command = self.vars.text(&command, Escaping::Plain)?;
                 on(server, move |server| server.run(&command)).await
+            }
+            Fault::HasLogged { parts } => {
+                let parts = self.vars.text(&parts, Escaping::Plain)?;
+                on(server, move |server| server.wait_for_log(&parts, Duration::from_secs(STEP_S))).await
             }
             Fault::DiskFull => on(server, Server::fill_disk).await,
             Fault::DiskHasRoom => on(server, Server::empty_disk).await,

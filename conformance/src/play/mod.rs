@@ -9,4 +9,4 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use stage::{Failure, play};
+pub(crate) use stage::{Failure, Played, play};

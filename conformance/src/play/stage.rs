@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::players::{cast, register};
 use crate::client::{Connection, Credentials, Received, Target, deadline_in};
 use crate::scenario::{Action, Escaping, Scenario, Step, Template, Times, Vars};
+use crate::secrets::Secrets;
 use crate::server::Server;
 use crate::xml::{CLIENT, Element};
 
@@ -97,14 +98,20 @@ pub(super) struct Play<'a> {
     pub(super) seen: Vec<Received>,
     /// The server, when it is this scenario's own.
     pub(super) server: Option<Arc<Server>>,
+    pub(super) secrets: Secrets,
 }
 
-/// Plays a scenario; with it comes everything that the server sent. `server` is there when it is the scenario's own.
-pub(crate) async fn play(
-    scenario: &Scenario,
-    target: &Target,
-    server: Option<Arc<Server>>,
-) -> (Result<(), Failure>, Vec<Received>) {
+/// What is left of a play.
+pub(crate) struct Played {
+    pub(crate) result: Result<(), Failure>,
+    /// Everything that the server sent.
+    pub(crate) seen: Vec<Received>,
+    /// What must not be in the server's log.
+    pub(crate) secrets: Secrets,
+}
+
+/// Plays a scenario. `server` is there when it is the scenario's own.
+pub(crate) async fn play(scenario: &Scenario, target: &Target, server: Option<Arc<Server>>) -> Played {
     let mut play = Play {
         target,
         vars: Vars::default(),
@@ -114,13 +121,14 @@ pub(crate) async fn play(
         pings: 0,
         seen: Vec::new(),
         server,
+        secrets: Secrets::default(),
     };
     let result = play.all(scenario).await;
     let mut seen = std::mem::take(&mut play.seen);
     for client in play.clients.values_mut() {
         seen.append(&mut client.connection.seen);
     }
-    (result, seen)
+    Played { result, seen, secrets: play.secrets }
 }
 
 impl Play<'_> {
@@ -145,6 +153,7 @@ impl Play<'_> {
         self.vars.set("host2", &self.target.host2);
         for user in scenario.users() {
             let credentials = cast(&user, self.target, &mut self.vars)?;
+            self.secrets.password(&credentials.name, &credentials.password);
             if user.account {
                 let mut stream = register(self.target, &credentials, deadline_in(STEP_S)).await?;
                 self.seen.append(&mut stream.seen);

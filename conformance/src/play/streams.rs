@@ -114,6 +114,7 @@ impl Play<'_> {
         to_the_end: bool,
     ) -> Result<(), String> {
         let request = self.sasl_request(user, options, who)?;
+        self.secrets.password(&request.username, &request.password);
         let connection = &mut self.client(who)?.connection;
         let outcome = authenticate(connection, &request, deadline_in(STEP_S)).await?;
         if !to_the_end {

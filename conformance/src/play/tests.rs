@@ -29,7 +29,7 @@ fn outcome(steps: &str, says: &str) -> Result<(), Failure> {
             stream.read_to_end(&mut heard).await.ok();
         });
         let target = Target { addr, tls_addr: addr, host: "h".to_owned(), host2: "h2".to_owned() };
-        let (result, _) = play(&scenario, &target, None).await;
+        let result = play(&scenario, &target, None).await.result;
         server.await.unwrap();
         result
     })

@@ -17,6 +17,10 @@ pub(crate) enum Fault {
     Runs {
         command: String,
     },
+    /// A line of its log holds these, in this order.
+    HasLogged {
+        parts: String,
+    },
     DiskFull,
     DiskHasRoom,
     /// Every sync takes this much longer.
@@ -41,7 +45,8 @@ impl Fault {
         let unknown = || format!("unknown step `the {what}`");
         if let Some(payload) = payload {
             return match (what, payload.trim()) {
-                ("server runs", "") => Err("nothing follows the colon".to_owned()),
+                ("server runs" | "server has logged", "") => Err("nothing follows the colon".to_owned()),
+                ("server has logged", parts) => Ok(Some(Self::HasLogged { parts: parts.to_owned() })),
                 ("server runs", command) => Ok(Some(Self::Runs { command: command.to_owned() })),
                 _ => Err(unknown()),
             };
@@ -95,6 +100,8 @@ mod tests {
         assert_eq!(Fault::parse("nurse connects", None), Ok(None));
         let runs = Fault::parse("server runs", Some(" session list")).unwrap();
         assert_eq!(runs, Some(Fault::Runs { command: "session list".to_owned() }));
+        let logged = Fault::parse("server has logged", Some(" a .. b")).unwrap();
+        assert_eq!(logged, Some(Fault::HasLogged { parts: "a .. b".to_owned() }));
         for wrong in ["server dances", "disk is", "disk takes 0 ms to sync", "server runs"] {
             assert!(Fault::parse(wrong, None).is_err(), "{wrong}");
         }

@@ -50,7 +50,9 @@ fn check(step: &Step, vars: &Vars) -> Result<(), String> {
         }
         Action::Receive { payload, times, .. } => templates(payload, vars, times.is_numbered().then_some(1)),
         Action::Ignore { payload } => templates(payload, vars, None),
-        Action::Fault(Fault::Runs { command }) => vars.text(command, Escaping::Plain).map(|_| ()),
+        Action::Fault(Fault::Runs { command: text } | Fault::HasLogged { parts: text }) => {
+            vars.text(text, Escaping::Plain).map(|_| ())
+        }
         Action::OpenStream { attributes } | Action::ReceiveHeader { attributes } => {
             let xml = format!("<a {}/>", vars.text(attributes, Escaping::Xml)?);
             let elements = parse_fragment(&xml).map_err(|why| format!("bad attributes: {why}"))?;

@@ -16,6 +16,14 @@ use hearth_wire::{BareJid, ErrorType, FramerLimits, Stanza, StanzaCondition, Sta
 use tokio::time::Instant;
 
 use super::{Bound, Connection, Resume};
+use crate::gate::Attempt;
+
+/// What a client tries to log in to.
+#[derive(Debug)]
+pub(super) struct Trying {
+    attempt: Attempt,
+    account: BareJid,
+}
 
 impl Connection {
     pub(super) fn look_up(&mut self, account: BareJid) {
@@ -24,7 +32,7 @@ impl Connection {
         let attempt = gate.attempt(peer, &account);
         let limits = &server.settings().limits;
         let may = gate.may_log_in(peer, attempt, limits, now);
-        self.attempt = Some(attempt);
+        self.trying = Some(Box::new(Trying { attempt, account: account.clone() }));
         if !may {
             // not a SASL failure: clients take that for a wrong password
             let text = if gate.is_account_locked(attempt, limits, now) {
@@ -54,17 +62,22 @@ impl Connection {
         server.metrics().logins_failed.up();
         if !matches!(failure, Failure::Aborted | Failure::BindingType) {
             // a right password for a disabled account is no guess at it
-            let guess = self.attempt.filter(|_| failure != Failure::AccountDisabled);
+            let guess = self.trying.as_ref().filter(|_| failure != Failure::AccountDisabled);
+            let guess = guess.map(|trying| trying.attempt);
             let limits = &server.settings().limits;
             self.shared.gate.login_failed(self.peer.ip(), guess, limits, Instant::now());
         }
-        self.attempt = None;
-        tracing::info!(reason = %failure, "login failed");
+        // Admins need the name: to help who mistyped a password, to see who is being guessed at. Now and then it is a
+        // password that somebody typed into the wrong field; a log is to be kept like one. It is an address that was
+        // parsed, so it is short and has no line ends; who never came to one stays nameless.
+        let trying = self.trying.take();
+        let account = trying.as_ref().map(|trying| trying.account.as_str());
+        tracing::info!(account, reason = %failure, "login failed");
     }
 
     pub(super) fn logged_in(&mut self, success: Success, mechanism: &'static str) {
-        if let Some(attempt) = self.attempt.take() {
-            self.shared.gate.logged_in(attempt);
+        if let Some(trying) = self.trying.take() {
+            self.shared.gate.logged_in(trying.attempt);
         }
         tracing::debug!(mechanism, binding = success.binding.map(BindingType::name), "logged in");
         if let (Some(mark), Some(password)) = (success.mark, success.password) {

@@ -69,8 +69,8 @@ impl Diary {
         let said = said.or_of(waiting.partings.get(&id).or_else(|| waiting.writing.get(&id)));
         waiting.partings.insert(id, (at_ms, said));
         if !std::mem::replace(&mut waiting.has_writer, true) {
-            let (diary, server) = (Arc::clone(self), Arc::clone(server));
-            tokio::spawn(async move { diary.write(&server).await });
+            let (diary, work) = (Arc::clone(self), Arc::clone(server));
+            server.spawn(async move { diary.write(&work).await });
         }
     }
 

@@ -37,6 +37,17 @@ fn refused(answer: &str, condition: &str, specific: &str) {
 }
 
 #[tokio::test]
+async fn who_is_no_admin_is_refused_and_counted() {
+    let (scene, _escalus) = admin().await;
+    let romeo = scene.login("romeo").await;
+    for node in [ADD, "node='hearth#stop'", "node='nothing'", ""] {
+        let answer = give(&romeo, node, "").await;
+        assert!(answer.contains("<forbidden xmlns="), "{node}: {answer}");
+    }
+    assert_eq!(scene.server.metrics().commands_refused.value(), 4);
+}
+
+#[tokio::test]
 async fn a_user_is_added_in_one_stage() {
     let (scene, escalus) = admin().await;
     let form = give(&escalus, ADD, "").await;
