@@ -239,12 +239,15 @@ pub(crate) async fn alter<T: Clone + Send + Sync + 'static>(
     let jid = contact.clone();
     let job = move |sql: &mut dyn WriteSql| {
         let mut result = None;
+        let mut was_listed = false;
         let change = roster_table::change(sql, id, &jid, |item| {
+            was_listed = item.listed;
             let edited = edit(item);
             result = Some((edited.answer, edited.pass));
             edited.item
         })?;
-        let grown = change.visible && change.item.is_some();
+        // only what makes it larger: whoever has too many, since the limit was lowered, can still edit and withdraw
+        let grown = !was_listed && change.item.as_ref().is_some_and(|item| item.listed);
         if grown && roster_table::count(sql, id)? > items_max {
             return Err(StoreError::Refused(FULL));
         }

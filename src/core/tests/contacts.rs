@@ -8,12 +8,12 @@ mod common;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use common::{Client, DOMAIN, accounts, bare, server, server_on};
+use common::{Client, DOMAIN, accounts, bare, server, server_on, server_with};
 use expect_test::expect;
 use hearth_core::account::Account;
-use hearth_core::limits::DIRECTED_PRESENCE_MAX;
+use hearth_core::limits::{DIRECTED_PRESENCE_MAX, Limits};
 use hearth_core::sasl::Identity;
-use hearth_core::server::Server;
+use hearth_core::server::{Server, Settings};
 
 const PEOPLE: usize = 50;
 
@@ -122,6 +122,46 @@ async fn what_was_missed_and_the_whole_are_the_same_roster() {
         assert_eq!(known, whole, "what was missed since {version}");
     }
     assert!(roster(&mut juliet, now).await.is_empty(), "nothing was missed");
+}
+
+/// Whoever has more contacts than a limit that was lowered can still change them and withdraw, and those withdraw
+/// from it: otherwise the two rosters would say different things (RFC 6121 §3.2.2, §3.3.3).
+#[tokio::test]
+async fn a_roster_beyond_its_limit_is_still_its_owners() {
+    let server = server().await;
+    let people = ["juliet", "romeo", "nurse", "mercutio", "paris"];
+    accounts(&server, &people).await;
+    let juliet = Client::bind(&server, "juliet", "r").await;
+    for other in &people[1..4] {
+        let other = Client::bind(&server, other, "r").await;
+        other.send(&format!("<presence type='subscribe' to='juliet@{DOMAIN}'/>")).await;
+        juliet.send(&format!("<presence type='subscribed' to='{}'/>", other.session.account.jid)).await;
+        juliet.send(&format!("<presence type='subscribe' to='{}'/>", other.session.account.jid)).await;
+        other.send(&format!("<presence type='subscribed' to='juliet@{DOMAIN}'/>")).await;
+    }
+    let limits = Limits { roster_items_max: 2, ..Limits::default() };
+    let lowered = server_with(server.store().clone(), Settings { limits, ..Settings::default() }).await;
+    let mut juliet = Client::bind(&lowered, "juliet", "r").await;
+    let mut romeo = Client::bind(&lowered, "romeo", "r").await;
+    let nurse = Client::bind(&lowered, "nurse", "r").await;
+    let set = |item: &str| {
+        format!("<iq type='set' id='s'><query xmlns='jabber:iq:roster'><item {item}/></query></iq>")
+    };
+    juliet.send(&format!("<presence type='unsubscribed' to='romeo@{DOMAIN}'/>")).await;
+    juliet.send(&format!("<presence type='unsubscribe' to='romeo@{DOMAIN}'/>")).await;
+    nurse.send(&format!("<presence type='unsubscribe' to='juliet@{DOMAIN}'/>")).await;
+    juliet.send(&set(&format!("jid='mercutio@{DOMAIN}' name='Cousin'"))).await;
+    assert_eq!(juliet.rest(), "iq s result\n");
+    juliet.send(&set("jid='paris@x.example'")).await;
+    juliet.send(&format!("<presence type='subscribe' id='p' to='paris@{DOMAIN}'/>")).await;
+    assert_eq!(juliet.rest(), "iq s error: cancel not-allowed\npresence p error: cancel not-allowed\n");
+    let seen = async |of: &mut Client| roster(of, -1).await.into_values().collect::<Vec<_>>().join("\n");
+    expect![[r#"
+        jid='mercutio@verona.example' name='Cousin' subscription='both'/>
+        jid='nurse@verona.example' subscription='to'/>
+        jid='romeo@verona.example' subscription='none'/>"#]]
+    .assert_eq(&seen(&mut juliet).await);
+    expect!["jid='juliet@verona.example' subscription='none'/>"].assert_eq(&seen(&mut romeo).await);
 }
 
 #[tokio::test]
