@@ -14,7 +14,7 @@ use crate::iq::BoxFuture;
 use crate::limits::{PENDING_REQUEST_BYTES_MAX, PENDING_REQUESTS_MAX};
 use crate::outbox::Item;
 use crate::presence;
-use crate::roster::{self, RosterChange, RosterItem};
+use crate::roster::{RosterChange, RosterItem};
 use crate::roster_table;
 use crate::router::Flow;
 use crate::server::Server;
@@ -300,7 +300,7 @@ fn hand(server: &Server, state: &AccountState, stanza: &Arc<Stanza>, kind: Prese
 
 /// A roster push to every interested resource (§2.1.6): one payload, one id.
 fn push(server: &Server, state: &AccountState, change: &RosterChange) {
-    let payload = roster::push(&change.jid, change.item.as_ref(), change.version);
+    let payload = state.roster.push(&change.jid, change.item.as_ref(), change.version);
     let mut stanza = Stanza::new(Kind::Iq(IqType::Set), payload);
     stanza.id = Some(format!("push{}", change.version).into());
     let stanza = Arc::new(stanza);

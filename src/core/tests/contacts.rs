@@ -72,8 +72,8 @@ fn apply(roster: &mut BTreeMap<String, String>, xml: &str) {
     }
 }
 
-fn get(version: i64) -> String {
-    format!("<iq type='get' id='g'><query xmlns='jabber:iq:roster' ver='{version}'/></iq>")
+fn get(ver: &str) -> String {
+    format!("<iq type='get' id='g'><query xmlns='jabber:iq:roster' ver='{ver}'/></iq>")
 }
 
 /// Reads results and pushes as a client does.
@@ -84,8 +84,13 @@ fn take(client: &mut Client, roster: &mut BTreeMap<String, String>) {
     }
 }
 
-async fn roster(client: &mut Client, version: i64) -> BTreeMap<String, String> {
-    client.send(&get(version)).await;
+/// The version of a client's roster now.
+fn version(client: &Client) -> String {
+    client.session.account.with(|state| state.roster.ver(state.roster.version()))
+}
+
+async fn roster(client: &mut Client, ver: &str) -> BTreeMap<String, String> {
+    client.send(&get(ver)).await;
     let mut roster = BTreeMap::new();
     take(client, &mut roster);
     roster
@@ -99,8 +104,8 @@ async fn what_was_missed_and_the_whole_are_the_same_roster() {
     let mut seen = Vec::new();
     for n in 0..60 {
         juliet.rest();
-        let version = juliet.session.account.with(|state| state.roster.version());
-        seen.push((version, roster(&mut juliet, -1).await));
+        let version = version(&juliet);
+        seen.push((version, roster(&mut juliet, "").await));
         // every third one is removed again later, every fifth changed
         let change = match n {
             n if n % 7 == 6 => format!("jid='c{}@x.example' subscription='remove'", n - 6),
@@ -113,15 +118,15 @@ async fn what_was_missed_and_the_whole_are_the_same_roster() {
             ))
             .await;
     }
-    let whole = roster(&mut juliet, -1).await;
+    let whole = roster(&mut juliet, "").await;
     assert!(whole.len() > 30);
-    let now = juliet.session.account.with(|state| state.roster.version());
+    let now = version(&juliet);
     for (version, mut known) in seen {
-        juliet.send(&get(version)).await;
+        juliet.send(&get(&version)).await;
         take(&mut juliet, &mut known);
         assert_eq!(known, whole, "what was missed since {version}");
     }
-    assert!(roster(&mut juliet, now).await.is_empty(), "nothing was missed");
+    assert!(roster(&mut juliet, &now).await.is_empty(), "nothing was missed");
 }
 
 /// Whoever has more contacts than a limit that was lowered can still change them and withdraw, and those withdraw
@@ -155,7 +160,7 @@ async fn a_roster_beyond_its_limit_is_still_its_owners() {
     juliet.send(&set("jid='paris@x.example'")).await;
     juliet.send(&format!("<presence type='subscribe' id='p' to='paris@{DOMAIN}'/>")).await;
     assert_eq!(juliet.rest(), "iq s error: cancel not-allowed\npresence p error: cancel not-allowed\n");
-    let seen = async |of: &mut Client| roster(of, -1).await.into_values().collect::<Vec<_>>().join("\n");
+    let seen = async |of: &mut Client| roster(of, "").await.into_values().collect::<Vec<_>>().join("\n");
     expect![[r#"
         jid='mercutio@verona.example' name='Cousin' subscription='both'/>
         jid='nurse@verona.example' subscription='to'/>
@@ -182,7 +187,7 @@ async fn a_damaged_contact_leaves_the_others_usable() {
         server.store().write(move |sql| sql.run(damage, &[])).await.unwrap();
         let again = server_on(server.store().clone()).await;
         let mut juliet = Client::bind(&again, "juliet", "r").await;
-        let seen = roster(&mut juliet, -1).await;
+        let seen = roster(&mut juliet, "").await;
         assert_eq!(seen.keys().collect::<Vec<_>>(), [&format!("romeo@{DOMAIN}")], "{damage}");
         assert_eq!(again.metrics().roster_items_damaged.value(), 1, "{damage}");
     }
@@ -194,7 +199,7 @@ async fn a_damaged_contact_leaves_the_others_usable() {
     romeo.send(&format!("<presence type='subscribe' to='juliet@{DOMAIN}'/>")).await;
     let again = server_on(server.store().clone()).await;
     let mut romeo = Client::bind(&again, "romeo", "r").await;
-    assert_eq!(roster(&mut romeo, -1).await.len(), 1);
+    assert_eq!(roster(&mut romeo, "").await.len(), 1);
 }
 
 #[tokio::test]
