@@ -86,7 +86,7 @@ fn take_certificates(config: &Config, served: &TlsHosts) -> anyhow::Result<(Host
     let found = certificates::find(config, &hosts, now)?;
     certificates::check_use(config, &found, now)?;
     let new = found.files.iter().filter(|files| served.host(&files.domain).is_none());
-    TlsHosts::open(new.cloned().collect(), now)?;
+    TlsHosts::check(new.cloned().collect(), now)?;
     let outcomes = served.replace(found.files, now);
     Ok((hosts, Taken { outcomes, development: found.development }))
 }
