@@ -401,6 +401,27 @@ fn a_listener_that_takes_the_place_of_another_is_refused_before_the_start() {
 }
 
 #[test]
+fn a_reload_fails_when_a_certificate_is_refused_although_it_takes_the_rest() {
+    let dir = folder(CONFIG);
+    let mut server = Server::start(dir.path());
+    let certificate = dir.path().join("certs/localhost.crt");
+    let good = std::fs::read(&certificate).unwrap();
+    std::fs::write(&certificate, "nonsense").unwrap();
+    std::fs::write(dir.path().join("config.toml"), format!("admins = ['me@localhost']\n{CONFIG}")).unwrap();
+    let told = refused(dir.path(), &["reload"]);
+    assert!(told.contains("a certificate was refused, the rest was taken:\nchanged: admins\n"), "{told}");
+    assert!(told.contains("holds no PEM certificate") && told.contains("still served: localhost"), "{told}");
+    server.signal("HUP");
+    let line =
+        server.wait_for("reloaded, but a certificate was refused: nothing has changed in the configuration");
+    assert!(line.contains("ERROR"), "{line}");
+    std::fs::write(&certificate, good).unwrap();
+    assert!(said(dir.path(), &["reload"]).contains("unchanged: localhost"));
+    server.signal("TERM");
+    server.end();
+}
+
+#[test]
 fn what_keeps_it_from_starting_is_told_with_its_fix() {
     let empty = tempfile::tempdir().unwrap();
     // where a server is installed, its configuration would be found
