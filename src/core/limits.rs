@@ -42,6 +42,10 @@ pub const DIRECTED_PRESENCE_MAX: usize = 1_000;
 pub const OFFLINE_PAGE_ROWS: u32 = 100;
 /// Offline messages counted when an account is loaded: beyond, it counts as having this many.
 pub const OFFLINE_COUNTED_MAX: u32 = 100_000;
+/// Descriptors that no connection gets, so that admins, the database and certificates find some …
+pub const DESCRIPTORS_KEPT_MAX: u64 = 64;
+/// … but no more than this part of those that the system allows: one in eight.
+pub const DESCRIPTORS_KEPT_SHARE: u64 = 8;
 /// Loaded accounts without a session; beyond, the idle ones are let go.
 pub const IDLE_ACCOUNTS_MAX: usize = 50_000;
 /// Names remembered as not existing, so that a flood to unknown users costs no query each.

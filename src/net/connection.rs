@@ -39,6 +39,7 @@ use self::deadlines::{Clock, seconds};
 use crate::closing::{Closing, Counted};
 use crate::gate::{Attempt, Gate, Place};
 use crate::outgoing::{Outgoing, RENDER_BYTES_MAX};
+use crate::shortage::Shortage;
 use crate::socket::Socket;
 use crate::tls::{AcceptError, Secured, TlsHosts, TlsStream, Use};
 
@@ -64,6 +65,8 @@ pub struct Shared {
     pub gate: Arc<Gate>,
     /// How the sessions' connections end when the server does.
     pub closing: Arc<Closing>,
+    /// What is kept back of the system's descriptors.
+    pub shortage: Arc<Shortage>,
     /// What the listener does about STARTTLS.
     pub starttls: StartTls,
     /// Whether development certificates may be shown to the network.

@@ -9,6 +9,7 @@ pub mod connection;
 pub mod gate;
 pub mod listener;
 pub mod outgoing;
+pub mod shortage;
 pub mod socket;
 pub mod tls;
 
@@ -30,6 +31,7 @@ use crate::closing::Closing;
 use crate::config::{Encryption, ListenConfig};
 use crate::connection::Shared;
 use crate::gate::Gate;
+use crate::shortage::Shortage;
 use crate::tls::TlsHosts;
 
 /// How long streams have to end when the server stops.
@@ -47,6 +49,8 @@ pub struct NetSettings {
     pub tls: TlsHosts,
     /// Whether development certificates may be shown to the network.
     pub development: bool,
+    /// How many files the system lets this process have open (`RLIMIT_NOFILE`).
+    pub descriptors_max: u64,
 }
 
 /// Why the listeners could not be started.
@@ -75,6 +79,7 @@ pub struct Net {
     tls: TlsHosts,
     gate: Arc<Gate>,
     closing: Arc<Closing>,
+    shortage: Arc<Shortage>,
     listening: Vec<Listening>,
 }
 
@@ -111,9 +116,10 @@ impl Net {
     /// # Errors
     /// [`NetError`]; nothing is accepted then.
     pub fn start(server: Arc<Server>, settings: NetSettings) -> Result<Self, NetError> {
-        let NetSettings { listen, tls, development } = settings;
+        let NetSettings { listen, tls, development, descriptors_max } = settings;
         let (gate, closing) = Default::default();
-        let mut net = Self { server, tls, gate, closing, listening: Vec::new() };
+        let shortage = Arc::new(Shortage::new(descriptors_max));
+        let mut net = Self { server, tls, gate, closing, shortage, listening: Vec::new() };
         let prepared = net.prepare(&listen)?;
         net.take_over(prepared, development);
         Ok(net)
@@ -164,6 +170,7 @@ impl Net {
                 tls: self.tls.clone(),
                 gate: Arc::clone(&self.gate),
                 closing: Arc::clone(&self.closing),
+                shortage: Arc::clone(&self.shortage),
                 starttls: config.starttls,
                 development,
                 direct: config.encryption == Encryption::Direct,
