@@ -13,6 +13,11 @@ pub const PRE_AUTH_ELEMENTS_MAX: u32 = 32;
 pub const DEPTH_MAX: u32 = 100;
 /// Elements of one stanza after authentication: many small elements cost more than their bytes say.
 pub const ELEMENTS_MAX: u32 = 20_000;
+/// A stanza as written, with its namespaces where they are used, may be so much longer than four times what was received:
+/// one of 10,000 bytes with a prefix on each element and attribute is (RDF, for example), an echo for attackers is not.
+pub const EXPANSION_BYTES_MAX: u32 = 64 * 1024;
+/// The same before authentication, where nothing has a prefix.
+pub const PRE_AUTH_EXPANSION_BYTES_MAX: u32 = 1_024;
 /// Failed SASL attempts on one stream (RFC 6120 §6.4.5 asks for 2 to 5).
 pub const SASL_ATTEMPTS_MAX: u8 = 5;
 /// Exchanges of any outcome on one stream: some clients try every mechanism before they find one they can finish.

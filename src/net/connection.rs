@@ -18,7 +18,7 @@ use std::task::{Context, Poll};
 
 use hearth_core::bind;
 use hearth_core::ended::Ended;
-use hearth_core::limits::{DEPTH_MAX, PRE_AUTH_ELEMENTS_MAX, PRE_AUTH_STANZA_BYTES_MAX, SESSION_COMMITS_MAX};
+use hearth_core::limits::SESSION_COMMITS_MAX;
 use hearth_core::offline;
 use hearth_core::outbox::End;
 use hearth_core::router::{Behind, Flow};
@@ -28,9 +28,7 @@ use hearth_core::session::Session;
 use hearth_core::stream::machine::Setup;
 use hearth_core::stream::policy::StartTls;
 use hearth_core::stream::{Input, Machine};
-use hearth_wire::{
-    Flaw, Frame, Framer, FramerLimits, IqType, Kind, Stanza, StanzaError, StreamCondition, ns,
-};
+use hearth_wire::{Flaw, Frame, Framer, IqType, Kind, Stanza, StanzaError, StreamCondition, ns};
 use tokio::net::TcpStream;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::{Instant, Sleep};
@@ -47,12 +45,6 @@ use crate::tls::{AcceptError, Secured, TlsHosts, TlsStream, Use};
 const UNREAD_ANSWERS_BYTES_MAX: usize = 16 * 1024;
 /// Reads in one turn, before other connections get theirs.
 const READS_PER_TURN: u32 = 4;
-
-const PRE_AUTH: FramerLimits = FramerLimits {
-    element_bytes_max: PRE_AUTH_STANZA_BYTES_MAX,
-    elements_max: PRE_AUTH_ELEMENTS_MAX,
-    depth_max: DEPTH_MAX,
-};
 
 /// What all connections of a listener share.
 #[derive(Debug)]
@@ -163,7 +155,7 @@ impl Connection {
         let mut connection = Self {
             peer,
             socket: Socket::Gone,
-            framer: Framer::new(ns::CLIENT, PRE_AUTH),
+            framer: Framer::new(ns::CLIENT, login::NARROW),
             machine: Machine::new(setup, ConnectionFacts::default()),
             outgoing: Outgoing::default(),
             session: None,
