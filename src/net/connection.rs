@@ -18,7 +18,7 @@ use std::task::{Context, Poll};
 
 use hearth_core::bind;
 use hearth_core::ended::Ended;
-use hearth_core::limits::SESSION_COMMITS_MAX;
+use hearth_core::limits::{SESSION_COMMITS_MAX, UNREAD_ANSWERS_BYTES_MAX};
 use hearth_core::offline;
 use hearth_core::outbox::End;
 use hearth_core::router::{Behind, Flow};
@@ -41,8 +41,6 @@ use crate::shortage::Shortage;
 use crate::socket::Socket;
 use crate::tls::{AcceptError, Secured, TlsHosts, TlsStream, Use};
 
-/// Answers that a client before its login may leave unread until we stop reading too.
-const UNREAD_ANSWERS_BYTES_MAX: usize = 16 * 1024;
 /// Reads in one turn, before other connections get theirs.
 const READS_PER_TURN: u32 = 4;
 

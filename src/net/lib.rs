@@ -16,9 +16,9 @@ pub mod tls;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hearth_core::ended::Ended;
+use hearth_core::limits::{SHUTDOWN_FORCED_MAX, SHUTDOWN_MAX};
 use hearth_core::outbox::{End, Outbox};
 use hearth_core::server::Server;
 use hearth_core::stream::policy::StartTls;
@@ -33,12 +33,6 @@ use crate::connection::Shared;
 use crate::gate::Gate;
 use crate::shortage::Shortage;
 use crate::tls::TlsHosts;
-
-/// How long streams have to end when the server stops.
-const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
-
-/// How long they have once they are forced: the time of a few commits.
-const FORCED_MAX: Duration = Duration::from_secs(5);
 
 /// What the listeners are started with.
 #[derive(Debug)]
@@ -199,7 +193,7 @@ impl Net {
             // who does not read loses the connection, and what it was to be sent waits in the store
             self.closing.force();
             self.for_each_session(Outbox::wake);
-            if timeout(FORCED_MAX, self.closing.ended()).await.is_err() {
+            if timeout(SHUTDOWN_FORCED_MAX, self.closing.ended()).await.is_err() {
                 tracing::error!("some connections did not end");
             }
         }
