@@ -13,6 +13,10 @@ use tempfile::TempDir;
 const CONFIG: &str = "[data]\ncreate = true\n[[listen]]\naddress = '127.0.0.1:0'\n[[listen]]\naddress = '[::1]:0'\n\
                       encryption = 'direct'\n";
 
+/// A stream that is opened and closed.
+const OPEN: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='localhost' \
+                    version='1.0'></stream:stream>";
+
 /// A folder with a configuration, for one server.
 fn folder(config: &str) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -161,6 +165,39 @@ fn as_many_files_as_the_system_allows_are_taken() {
     assert!(checked.contains(&format!("at most {}, one for each client", numbers[1])), "{checked}");
     server.signal("TERM");
     server.end();
+}
+
+#[test]
+fn when_files_run_out_admins_still_get_in_and_the_log_says_it_once() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dir = folder(&format!("[data]\ncreate = true\n[[listen]]\naddress = '{address}'\n"));
+    let program = format!("ulimit -n 80; exec {}", env!("CARGO_BIN_EXE_hearth"));
+    let mut command = Command::new("sh");
+    let mut server = Server::start_as(alone(command.args(["-c", &program]), dir.path()));
+    let idle: Vec<_> = (0..150).map(|_| TcpStream::connect(address).unwrap()).collect();
+    let line = server.wait_for("connections are not served");
+    assert!(line.contains("ERROR") && line.contains("descriptors=70"), "{line}");
+    let refused = |status: &str| {
+        let row = status.lines().find(|line| line.contains("refused-files")).map(str::to_owned);
+        row.and_then(|row| row.split_whitespace().last()?.parse::<u32>().ok()).unwrap_or(0)
+    };
+    // the command itself needs descriptors of the server: for its connection, and to store
+    while refused(&said(dir.path(), &["status"])) < 80 {}
+    let added =
+        with_password(dir.path(), &["account", "add", "me@localhost", "--password-stdin"], "secret!1");
+    assert!(added.status.success(), "{}", text(&added.stderr));
+    drop(idle);
+    // a connection that is not served may end with a reset
+    let is_served = || {
+        let mut said = String::new();
+        let mut socket = TcpStream::connect(address).unwrap();
+        let asked = socket.write_all(OPEN.as_bytes());
+        asked.and_then(|()| std::io::Read::read_to_string(&mut socket, &mut said)).is_ok() && !said.is_empty()
+    };
+    while !is_served() {}
+    server.signal("TERM");
+    let seen = server.wait_for("ended");
+    assert!(!seen.contains("could not be accepted"), "{seen}");
 }
 
 #[test]
@@ -322,9 +359,7 @@ fn a_reload_opens_and_closes_listeners() {
 /// What a server says to a client that opens a stream.
 fn greeting(address: SocketAddr) -> String {
     let mut socket = TcpStream::connect(address).unwrap();
-    let header = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='localhost' \
-                  version='1.0'></stream:stream>";
-    socket.write_all(header.as_bytes()).unwrap();
+    socket.write_all(OPEN.as_bytes()).unwrap();
     let mut said = String::new();
     std::io::Read::read_to_string(&mut socket, &mut said).unwrap();
     said
@@ -398,6 +433,27 @@ fn a_listener_that_takes_the_place_of_another_is_refused_before_the_start() {
     let told = "config.toml:5: listen[1].address: [::1]:65500 is taken by the [[listen]] on [::]:65500";
     assert!(refused(dir.path(), &[]).contains(told));
     assert!(text(&run(dir.path(), &["check"]).stdout).contains(told));
+}
+
+#[test]
+fn a_reload_fails_when_a_certificate_is_refused_although_it_takes_the_rest() {
+    let dir = folder(CONFIG);
+    let mut server = Server::start(dir.path());
+    let certificate = dir.path().join("certs/localhost.crt");
+    let good = std::fs::read(&certificate).unwrap();
+    std::fs::write(&certificate, "nonsense").unwrap();
+    std::fs::write(dir.path().join("config.toml"), format!("admins = ['me@localhost']\n{CONFIG}")).unwrap();
+    let told = refused(dir.path(), &["reload"]);
+    assert!(told.contains("a certificate was refused, the rest was taken:\nchanged: admins\n"), "{told}");
+    assert!(told.contains("holds no PEM certificate") && told.contains("still served: localhost"), "{told}");
+    server.signal("HUP");
+    let line =
+        server.wait_for("reloaded, but a certificate was refused: nothing has changed in the configuration");
+    assert!(line.contains("ERROR"), "{line}");
+    std::fs::write(&certificate, good).unwrap();
+    assert!(said(dir.path(), &["reload"]).contains("unchanged: localhost"));
+    server.signal("TERM");
+    server.end();
 }
 
 #[test]

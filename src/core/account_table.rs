@@ -139,7 +139,7 @@ pub fn load_telling(
     let Some((login, created_ms, version)) = found else { return Ok(None) };
     let id = login.mark.account;
     let (items, damaged) = roster_table::items(sql, id)?;
-    let roster = Roster::new(version, items);
+    let roster = Roster::new(created_ms, version, items);
     let (offline, newest) = log::offline_count(sql, id, OFFLINE_COUNTED_MAX)?;
     Ok(Some(AccountRow { id, login, created_ms, roster, damaged, offline, newest }))
 }

@@ -24,6 +24,8 @@ macro_rules! reasons {
 reasons! {
     /// Not served: as many connections as may be wait for a login already.
     RefusedAll = "refused-all",
+    /// Not served: the system allows no more open files than those that are kept back for the server itself.
+    RefusedFiles = "refused-files",
     /// Not served: as many as may be from this address wait for a login already.
     RefusedAddress = "refused-address",
     /// Not served: too many connections from this address in a time (RFC 6120 §13.12).

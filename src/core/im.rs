@@ -10,7 +10,7 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::module::{Module, Registrar, SetupError};
 use crate::outbox::Item;
-use crate::roster::{self, Roster, RosterItem};
+use crate::roster::{Roster, RosterItem};
 use crate::roster_table;
 use crate::session::Session;
 use crate::stream::feature::StreamFeature;
@@ -61,10 +61,12 @@ async fn roster_get(call: IqCall) -> IqResult {
         return Err(bad_request("a roster get holds no items"));
     }
     let (account, session) = (call.account()?, call.session.as_ref().ok_or(Internal::Task)?);
-    let known: Option<i64> = query.attr("ver").and_then(|ver| ver.parse().ok());
+    let (known, now) = account.with(|state| {
+        let known = query.attr("ver").and_then(|ver| state.roster.known(ver));
+        (known, state.roster.version())
+    });
     let gone = match (known, account.id) {
         (Some(since), Some(id)) => {
-            let now = account.with(|state| state.roster.version());
             let read = call.server.store().read(move |sql| roster_table::gone_since(sql, id, since, now));
             read.await.map_err(Internal::from)?
         }
@@ -76,9 +78,7 @@ async fn roster_get(call: IqCall) -> IqResult {
         }
         // under the lock, so that no push of a later change comes before the result
         let (result, pushes) = match (known, gone) {
-            (Some(since), Some(gone)) if since <= state.roster.version() => {
-                (Payload::empty(), interim(&state.roster, since, gone))
-            }
+            (Some(since), Some(gone)) => (Payload::empty(), interim(&state.roster, since, gone)),
             _ => (state.roster.query(), Vec::new()),
         };
         let metrics = call.server.metrics();
@@ -92,9 +92,9 @@ async fn roster_get(call: IqCall) -> IqResult {
 fn interim(roster: &Roster, since: i64, gone: Vec<(BareJid, i64)>) -> Vec<(i64, Payload)> {
     let changed = roster.items().iter().filter(|item| item.listed && item.version > since);
     let mut pushes: Vec<(i64, Payload)> =
-        changed.map(|item| (item.version, roster::push(&item.jid, Some(item), item.version))).collect();
+        changed.map(|item| (item.version, roster.push(&item.jid, Some(item), item.version))).collect();
     let gone = gone.into_iter().filter(|(jid, _)| roster.get(jid.as_str()).is_none_or(|item| !item.listed));
-    pushes.extend(gone.map(|(jid, version)| (version, roster::push(&jid, None, version))));
+    pushes.extend(gone.map(|(jid, version)| (version, roster.push(&jid, None, version))));
     pushes.sort_by_key(|(version, _)| *version);
     pushes
 }

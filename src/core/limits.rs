@@ -1,6 +1,17 @@
-//! Every limit of the server, in one place, each with its reason (design: a limit on everything).
+//! The limits of the server, each with its reason (design: a limit on everything).
 //!
-//! Constants are what the code relies on; [`Limits`] is what an operator may set.
+//! Constants are what the code relies on; [`Limits`] is what an operator may set. Not here is what says nothing outside of
+//! the file or folder where it stands; a test knows that there are no others:
+//!
+//! - `src/wire/attribute.rs`, `src/wire/building.rs`, `src/wire/scope.rs`: attributes of an element, how much longer it may
+//!   be as written, declarations in force. `src/wire/jid.rs`, `src/wire/jid/`: the parts of an address.
+//! - `src/core/sasl.rs`, `src/core/sasl/`: messages, passwords, keys. `src/core/stream/header.rs`: languages.
+//! - `src/core/offline.rs`, `src/net/outgoing.rs`: how much is handed on at a time.
+//! - `src/core/admin/list.rs`, `src/core/command.rs`, `src/core/control.rs`: what admins ask for.
+//! - `src/net/tls/`: keys and files, and what a handshake holds.
+//! - `src/store/`: reads and writes at a time, names, pages. `xep/`: what each extension keeps.
+
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,6 +24,11 @@ pub const PRE_AUTH_ELEMENTS_MAX: u32 = 32;
 pub const DEPTH_MAX: u32 = 100;
 /// Elements of one stanza after authentication: many small elements cost more than their bytes say.
 pub const ELEMENTS_MAX: u32 = 20_000;
+/// A stanza as written, with its namespaces where they are used, may be so much longer than four times what was received:
+/// one of 10,000 bytes with a prefix on each element and attribute is (RDF, for example), an echo for attackers is not.
+pub const EXPANSION_BYTES_MAX: u32 = 64 * 1024;
+/// The same before authentication, where nothing has a prefix.
+pub const PRE_AUTH_EXPANSION_BYTES_MAX: u32 = 1_024;
 /// Failed SASL attempts on one stream (RFC 6120 §6.4.5 asks for 2 to 5).
 pub const SASL_ATTEMPTS_MAX: u8 = 5;
 /// Exchanges of any outcome on one stream: some clients try every mechanism before they find one they can finish.
@@ -42,6 +58,20 @@ pub const DIRECTED_PRESENCE_MAX: usize = 1_000;
 pub const OFFLINE_PAGE_ROWS: u32 = 100;
 /// Offline messages counted when an account is loaded: beyond, it counts as having this many.
 pub const OFFLINE_COUNTED_MAX: u32 = 100_000;
+/// Answers that a client before its login may leave unread until we stop reading too.
+pub const UNREAD_ANSWERS_BYTES_MAX: usize = 16 * 1024;
+/// Addresses, or pairs of address and account, that each limit per address remembers.
+pub const ADDRESSES_REMEMBERED_MAX: usize = 50_000;
+/// Removed contacts of an account remembered for interim pushes (RFC 6121 §2.6.3).
+pub const ROSTER_GONE_MAX: i64 = 256;
+/// How long streams have to end when the server stops.
+pub const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
+/// How long they have once they are forced: the time of a few commits.
+pub const SHUTDOWN_FORCED_MAX: Duration = Duration::from_secs(5);
+/// Descriptors that no connection gets, so that admins, the database and certificates find some …
+pub const DESCRIPTORS_KEPT_MAX: u64 = 64;
+/// … but no more than this part of those that the system allows: one in eight.
+pub const DESCRIPTORS_KEPT_SHARE: u64 = 8;
 /// Loaded accounts without a session; beyond, the idle ones are let go.
 pub const IDLE_ACCOUNTS_MAX: usize = 50_000;
 /// Names remembered as not existing, so that a flood to unknown users costs no query each.

@@ -198,7 +198,7 @@ mod tests {
             |name| all.iter().filter(|s| s.name == name).map(|s| s.counter.value()).collect::<Vec<_>>();
         assert!(values("connections_ended_total").into_iter().eq(1..=Ended::ALL.len() as u64));
         assert!(values("stream_errors_total").into_iter().eq(1..=StreamCondition::ALL.len() as u64));
-        assert_eq!(metrics.ended(Ended::NoStream), 4);
+        assert_eq!(metrics.ended(Ended::NoStream), 5);
         let names: HashSet<String> = all.iter().map(Sample::to_string).collect();
         assert_eq!(names.len(), all.len(), "no two look the same");
         assert!(names.contains("stanzas_dropped_total{reason=\"headline\"}"));

@@ -82,21 +82,35 @@ pub struct RosterChange {
 /// The roster of one account.
 #[derive(Debug, Default)]
 pub struct Roster {
+    /// When its account was made: tells its versions from those of an account that had the name before.
+    epoch_ms: i64,
     version: i64,
     /// Sorted by address.
     items: Vec<RosterItem>,
 }
 
 impl Roster {
-    /// From what was stored.
-    pub fn new(version: i64, mut items: Vec<RosterItem>) -> Self {
+    /// From what was stored, of an account that was made at this time (in milliseconds since 1970).
+    pub fn new(epoch_ms: i64, version: i64, mut items: Vec<RosterItem>) -> Self {
         items.sort_by(|a, b| a.jid.cmp(&b.jid));
-        Self { version, items }
+        Self { epoch_ms, version, items }
     }
 
     /// The version now (§2.6): grows with every visible change.
     pub fn version(&self) -> i64 {
         self.version
+    }
+
+    /// A version as clients are told it. It is opaque to them (§2.6.3), and no other account's, even of the same name: that
+    /// one has removed things which this one's client would keep.
+    pub fn ver(&self, version: i64) -> String {
+        format!("{:x}-{version}", self.epoch_ms)
+    }
+
+    /// The version that a client has, if it is one that this roster had.
+    pub fn known(&self, ver: &str) -> Option<i64> {
+        let version = ver.rsplit_once('-')?.1.parse().ok()?;
+        (version <= self.version && self.ver(version) == ver).then_some(version)
     }
 
     /// What is known of a contact.
@@ -132,27 +146,28 @@ impl Roster {
     /// The result of a roster get (§2.1.3, §2.1.4).
     pub fn query(&self) -> Payload {
         let mut writer = XmlWriter::with_capacity(64 + self.items.len() * 96);
-        writer.open("query", ns::ROSTER).attr("ver", &self.version.to_string());
+        writer.open("query", ns::ROSTER).attr("ver", &self.ver(self.version));
         for item in self.items.iter().filter(|item| item.listed) {
             item.write(&mut writer);
         }
         writer.close();
         writer.into_payload()
     }
-}
 
-/// The content of a push about one contact (§2.1.6, §2.6.3).
-pub fn push(jid: &BareJid, item: Option<&RosterItem>, version: i64) -> Payload {
-    let mut writer = XmlWriter::new();
-    writer.open("query", ns::ROSTER).attr("ver", &version.to_string());
-    match item.filter(|item| item.listed) {
-        Some(item) => item.write(&mut writer),
-        None => {
-            writer.open("item", ns::ROSTER).attr("jid", jid.as_str()).attr("subscription", "remove").close();
+    /// The content of a push about one contact (§2.1.6, §2.6.3).
+    pub fn push(&self, jid: &BareJid, item: Option<&RosterItem>, version: i64) -> Payload {
+        let mut writer = XmlWriter::new();
+        writer.open("query", ns::ROSTER).attr("ver", &self.ver(version));
+        match item.filter(|item| item.listed) {
+            Some(item) => item.write(&mut writer),
+            None => {
+                writer.open("item", ns::ROSTER).attr("jid", jid.as_str());
+                writer.attr("subscription", "remove").close();
+            }
         }
+        writer.close();
+        writer.into_payload()
     }
-    writer.close();
-    writer.into_payload()
 }
 
 #[cfg(test)]
@@ -175,19 +190,33 @@ mod tests {
         roster.apply(&change);
         assert_eq!(
             roster.query().as_str(),
-            "<query xmlns='jabber:iq:roster' ver='3'><item jid='romeo@example.net' name='Romeo &amp; co' \
+            "<query xmlns='jabber:iq:roster' ver='0-3'><item jid='romeo@example.net' name='Romeo &amp; co' \
              subscription='none' ask='subscribe'><group>Friends</group></item></query>"
         );
         roster.apply(&RosterChange { item: None, version: 4, ..change });
-        assert_eq!(roster.query().as_str(), "<query xmlns='jabber:iq:roster' ver='4'/>");
+        assert_eq!(roster.query().as_str(), "<query xmlns='jabber:iq:roster' ver='0-4'/>");
     }
 
     #[test]
     fn a_request_that_came_in_is_kept_but_not_shown() {
         let mut item = RosterItem::new(bare("stranger@example.net"));
         item.subscription.pending_in = true;
-        let roster = Roster::new(1, vec![item]);
+        let roster = Roster::new(0x5f, 1, vec![item]);
         assert!(roster.subscription("stranger@example.net").pending_in);
-        assert_eq!(roster.query().as_str(), "<query xmlns='jabber:iq:roster' ver='1'/>");
+        assert_eq!(roster.query().as_str(), "<query xmlns='jabber:iq:roster' ver='5f-1'/>");
+    }
+
+    #[test]
+    fn a_version_is_known_to_the_roster_that_had_it() {
+        let roster = Roster::new(0x1f, 12, Vec::new());
+        for version in [0, 1, 12] {
+            assert_eq!(roster.known(&roster.ver(version)), Some(version));
+        }
+        let of_another = Roster::new(0x2f, 12, Vec::new()).ver(12);
+        for ver in
+            ["", "12", "-12", "1f", "1f-", "1f-13", "1f--1", "1f-+1", "1f-01", "1f- 1", "1F-1", &of_another]
+        {
+            assert_eq!(roster.known(ver), None, "{ver}");
+        }
     }
 }

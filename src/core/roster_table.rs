@@ -6,11 +6,9 @@ use std::sync::Arc;
 use hearth_store::{Row, Sql, SqlExt, StoreError, Value, WriteSql};
 use hearth_wire::{BareJid, framer, ns};
 
+use crate::limits::ROSTER_GONE_MAX;
 use crate::roster::{RosterChange, RosterItem};
 use crate::subscription::Subscription;
-
-/// Removed contacts remembered for interim pushes (RFC 6121 §2.6.3).
-const GONE_MAX: i64 = 256;
 
 /// All that is known of an account's contacts, and how many rows could not be read: those are left out, since the
 /// rest of the roster is needed all the same.
@@ -166,7 +164,7 @@ fn erase(
          ON CONFLICT (account, jid) DO UPDATE SET version = excluded.version",
         &[Value::Int(account), Value::Text(jid.as_str()), Value::Int(version)],
     )?;
-    let args = [Value::Int(account), Value::Int(version - GONE_MAX)];
+    let args = [Value::Int(account), Value::Int(version - ROSTER_GONE_MAX)];
     sql.run("DELETE FROM core_roster_gone WHERE account = ?1 AND version <= ?2", &args)?;
     Ok(())
 }
@@ -194,7 +192,7 @@ pub fn gone_since(
     since: i64,
     now: i64,
 ) -> Result<Option<Vec<(BareJid, i64)>>, StoreError> {
-    if since < now - GONE_MAX {
+    if since < now - ROSTER_GONE_MAX {
         return Ok(None);
     }
     sql.list(

@@ -14,7 +14,7 @@ use crate::iq::BoxFuture;
 use crate::limits::{PENDING_REQUEST_BYTES_MAX, PENDING_REQUESTS_MAX};
 use crate::outbox::Item;
 use crate::presence;
-use crate::roster::{self, RosterChange, RosterItem};
+use crate::roster::{RosterChange, RosterItem};
 use crate::roster_table;
 use crate::router::{Flow, became};
 use crate::server::Server;
@@ -241,12 +241,15 @@ pub(crate) async fn alter<T: Clone + Send + Sync + 'static>(
     let jid = contact.clone();
     let job = move |sql: &mut dyn WriteSql| {
         let mut result = None;
+        let mut was_listed = false;
         let change = roster_table::change(sql, id, &jid, |item| {
+            was_listed = item.listed;
             let edited = edit(item);
             result = Some((edited.answer, edited.pass));
             edited.item
         })?;
-        let grown = change.visible && change.item.is_some();
+        // only what makes it larger: whoever has too many, since the limit was lowered, can still edit and withdraw
+        let grown = !was_listed && change.item.as_ref().is_some_and(|item| item.listed);
         if grown && roster_table::count(sql, id)? > items_max {
             return Err(StoreError::Refused(FULL));
         }
@@ -299,7 +302,7 @@ fn hand(server: &Server, state: &AccountState, stanza: &Arc<Stanza>, kind: Prese
 
 /// A roster push to every interested resource (§2.1.6): one payload, one id.
 fn push(server: &Server, state: &AccountState, change: &RosterChange) {
-    let payload = roster::push(&change.jid, change.item.as_ref(), change.version);
+    let payload = state.roster.push(&change.jid, change.item.as_ref(), change.version);
     let mut stanza = Stanza::new(Kind::Iq(IqType::Set), payload);
     stanza.id = Some(format!("push{}", change.version).into());
     let stanza = Arc::new(stanza);

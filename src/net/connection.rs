@@ -18,7 +18,7 @@ use std::task::{Context, Poll};
 
 use hearth_core::bind;
 use hearth_core::ended::Ended;
-use hearth_core::limits::{DEPTH_MAX, PRE_AUTH_ELEMENTS_MAX, PRE_AUTH_STANZA_BYTES_MAX, SESSION_COMMITS_MAX};
+use hearth_core::limits::{SESSION_COMMITS_MAX, UNREAD_ANSWERS_BYTES_MAX};
 use hearth_core::offline;
 use hearth_core::outbox::End;
 use hearth_core::router::{Behind, Flow};
@@ -28,9 +28,7 @@ use hearth_core::session::Session;
 use hearth_core::stream::machine::Setup;
 use hearth_core::stream::policy::StartTls;
 use hearth_core::stream::{Input, Machine};
-use hearth_wire::{
-    Flaw, Frame, Framer, FramerLimits, IqType, Kind, Stanza, StanzaError, StreamCondition, ns,
-};
+use hearth_wire::{Flaw, Frame, Framer, IqType, Kind, Stanza, StanzaError, StreamCondition, ns};
 use tokio::net::TcpStream;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::{Instant, Sleep};
@@ -40,19 +38,12 @@ use self::login::Trying;
 use crate::closing::{Closing, Counted};
 use crate::gate::{Gate, Place};
 use crate::outgoing::{Outgoing, RENDER_BYTES_MAX};
+use crate::shortage::Shortage;
 use crate::socket::Socket;
 use crate::tls::{AcceptError, Secured, TlsHosts, TlsStream, Use};
 
-/// Answers that a client before its login may leave unread until we stop reading too.
-const UNREAD_ANSWERS_BYTES_MAX: usize = 16 * 1024;
 /// Reads in one turn, before other connections get theirs.
 const READS_PER_TURN: u32 = 4;
-
-const PRE_AUTH: FramerLimits = FramerLimits {
-    element_bytes_max: PRE_AUTH_STANZA_BYTES_MAX,
-    elements_max: PRE_AUTH_ELEMENTS_MAX,
-    depth_max: DEPTH_MAX,
-};
 
 /// What all connections of a listener share.
 #[derive(Debug)]
@@ -65,6 +56,8 @@ pub struct Shared {
     pub gate: Arc<Gate>,
     /// How the sessions' connections end when the server does.
     pub closing: Arc<Closing>,
+    /// What is kept back of the system's descriptors.
+    pub shortage: Arc<Shortage>,
     /// What the listener does about STARTTLS.
     pub starttls: StartTls,
     /// Whether development certificates may be shown to the network.
@@ -161,7 +154,7 @@ impl Connection {
         let mut connection = Self {
             peer,
             socket: Socket::Gone,
-            framer: Framer::new(ns::CLIENT, PRE_AUTH),
+            framer: Framer::new(ns::CLIENT, login::NARROW),
             machine: Machine::new(setup, ConnectionFacts::default()),
             outgoing: Outgoing::default(),
             session: None,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hearth_core::ended::Ended;
-use hearth_core::limits::Limits;
+use hearth_core::limits::{ADDRESSES_REMEMBERED_MAX, Limits};
 use hearth_wire::BareJid;
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -35,8 +35,6 @@ impl Prefix {
 const MINUTE: Duration = Duration::from_secs(60);
 /// The time that the limits of failed logins are about.
 const FAILURE_WINDOW: Duration = Duration::from_secs(600);
-/// Addresses, or pairs of address and account, that each limit remembers.
-const REMEMBERED_MAX: usize = 50_000;
 
 /// The budgets.
 #[derive(Debug, Default)]
@@ -62,9 +60,9 @@ impl Default for Ledger {
             waiting: 0,
             waiting_of: HashMap::new(),
             guests_of: HashMap::new(),
-            arrivals: Buckets::new(REMEMBERED_MAX),
-            failures: Buckets::new(REMEMBERED_MAX),
-            guesses: Buckets::new(REMEMBERED_MAX),
+            arrivals: Buckets::new(ADDRESSES_REMEMBERED_MAX),
+            failures: Buckets::new(ADDRESSES_REMEMBERED_MAX),
+            guesses: Buckets::new(ADDRESSES_REMEMBERED_MAX),
         }
     }
 }

@@ -9,15 +9,16 @@ pub mod connection;
 pub mod gate;
 pub mod listener;
 pub mod outgoing;
+pub mod shortage;
 pub mod socket;
 pub mod tls;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hearth_core::ended::Ended;
+use hearth_core::limits::{SHUTDOWN_FORCED_MAX, SHUTDOWN_MAX};
 use hearth_core::outbox::{End, Outbox};
 use hearth_core::server::Server;
 use hearth_core::stream::policy::StartTls;
@@ -30,13 +31,8 @@ use crate::closing::Closing;
 use crate::config::{Encryption, ListenConfig};
 use crate::connection::Shared;
 use crate::gate::Gate;
+use crate::shortage::Shortage;
 use crate::tls::TlsHosts;
-
-/// How long streams have to end when the server stops.
-const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
-
-/// How long they have once they are forced: the time of a few commits.
-const FORCED_MAX: Duration = Duration::from_secs(5);
 
 /// What the listeners are started with.
 #[derive(Debug)]
@@ -47,6 +43,8 @@ pub struct NetSettings {
     pub tls: TlsHosts,
     /// Whether development certificates may be shown to the network.
     pub development: bool,
+    /// How many files the system lets this process have open (`RLIMIT_NOFILE`).
+    pub descriptors_max: u64,
 }
 
 /// Why the listeners could not be started.
@@ -75,6 +73,7 @@ pub struct Net {
     tls: TlsHosts,
     gate: Arc<Gate>,
     closing: Arc<Closing>,
+    shortage: Arc<Shortage>,
     listening: Vec<Listening>,
 }
 
@@ -111,9 +110,10 @@ impl Net {
     /// # Errors
     /// [`NetError`]; nothing is accepted then.
     pub fn start(server: Arc<Server>, settings: NetSettings) -> Result<Self, NetError> {
-        let NetSettings { listen, tls, development } = settings;
+        let NetSettings { listen, tls, development, descriptors_max } = settings;
         let (gate, closing) = Default::default();
-        let mut net = Self { server, tls, gate, closing, listening: Vec::new() };
+        let shortage = Arc::new(Shortage::new(descriptors_max));
+        let mut net = Self { server, tls, gate, closing, shortage, listening: Vec::new() };
         let prepared = net.prepare(&listen)?;
         net.take_over(prepared, development);
         Ok(net)
@@ -164,6 +164,7 @@ impl Net {
                 tls: self.tls.clone(),
                 gate: Arc::clone(&self.gate),
                 closing: Arc::clone(&self.closing),
+                shortage: Arc::clone(&self.shortage),
                 starttls: config.starttls,
                 development,
                 direct: config.encryption == Encryption::Direct,
@@ -192,7 +193,7 @@ impl Net {
             // who does not read loses the connection, and what it was to be sent waits in the store
             self.closing.force();
             self.for_each_session(Outbox::wake);
-            if timeout(FORCED_MAX, self.closing.ended()).await.is_err() {
+            if timeout(SHUTDOWN_FORCED_MAX, self.closing.ended()).await.is_err() {
                 tracing::error!("some connections did not end");
             }
         }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,7 +53,7 @@ pub async fn accept(listener: Arc<TcpListener>, shared: Arc<Shared>) {
             Ok((socket, peer)) => serve(&shared, socket, peer),
             Err(error) => {
                 // out of descriptors or memory: those who are connected go on
-                tracing::error!(%error, "a connection could not be accepted");
+                shared.shortage.failed(&error, Instant::now());
                 tokio::time::sleep(EXHAUSTED_PAUSE).await;
             }
         }
@@ -62,6 +63,11 @@ pub async fn accept(listener: Arc<TcpListener>, shared: Arc<Shared>) {
 fn serve(shared: &Arc<Shared>, socket: TcpStream, peer: SocketAddr) {
     let server = &shared.server;
     server.metrics().connections.up();
+    if !shared.shortage.spares(socket.as_raw_fd()) {
+        server.metrics().connection_ended(Ended::RefusedFiles);
+        shared.shortage.refused(peer, Instant::now());
+        return;
+    }
     let place = match shared.gate.admit(peer.ip(), &server.settings().limits, Instant::now()) {
         Ok(place) => place,
         Err(why) => {

@@ -62,21 +62,23 @@ fn refused(error: anyhow::Error, json: bool) -> anyhow::Result<ExitCode> {
 
 fn serve(sources: Sources, loaded: Loaded, log: Log) -> anyhow::Result<()> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), files = ?loaded.files, "starting");
-    raise_file_limit();
+    let descriptors_max = raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut program = Program::start(sources, loaded, log).await?;
+        let mut program = Program::start(sources, loaded, log, descriptors_max).await?;
         program.wait().await;
         program.end().await
     })
 }
 
-/// Each client takes a file: as many as the system lets us have.
-fn raise_file_limit() {
-    match rlimit::increase_nofile_limit(rlimit::INFINITY) {
-        Ok(limit) => tracing::info!(limit, "open files"),
-        Err(error) => tracing::warn!(%error, "the limit on open files could not be raised"),
-    }
+/// Each client takes a file: as many as the system lets us have, and how many that is.
+fn raise_file_limit() -> u64 {
+    let raised = rlimit::increase_nofile_limit(rlimit::INFINITY).inspect_err(|error| {
+        tracing::warn!(%error, "the limit on open files could not be raised");
+    });
+    let limit = raised.or_else(|_| rlimit::Resource::NOFILE.get_soft()).unwrap_or(u64::MAX);
+    tracing::info!(limit, "open files");
+    limit
 }
 
 fn watch(served: &TlsHosts, development: Option<Development>) -> AbortHandle {
@@ -122,7 +124,7 @@ impl Signals {
 }
 
 impl Program {
-    async fn start(sources: Sources, loaded: Loaded, log: Log) -> anyhow::Result<Self> {
+    async fn start(sources: Sources, loaded: Loaded, log: Log, descriptors_max: u64) -> anyhow::Result<Self> {
         let Loaded { config, plan, files, doubts } = loaded;
         doubts.iter().for_each(|doubt| tracing::warn!("{doubt}"));
         let signals = Signals::listen()?;
@@ -142,6 +144,7 @@ impl Program {
             listen: config.listen.clone(),
             tls: served.clone(),
             development: config.tls.development,
+            descriptors_max,
         };
         let net = Net::start(Arc::clone(&server), settings).map_err(explained)?;
         server.control().set_listening(net.local_addresses());

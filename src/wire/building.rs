@@ -13,12 +13,11 @@ use crate::writer::{Prefixes, XmlWriter};
 /// Room for the content of a usual chat message, so that it is not grown piece by piece.
 const CONTENT_BYTES_USUAL: usize = 384;
 
-/// The written form may be so many times as long as the received one …
+/// The written form may be so many times as long as the received one, and longer by
+/// [`FramerLimits::expansion_bytes_max`]. No text needs more: `>` takes four bytes, and most characters one. But where a
+/// namespace has a prefix, each use of that takes a declaration: a long one, declared once on the stream, could be asked
+/// for again by every short stanza.
 const EXPANSION_MAX: usize = 4;
-
-/// … and so much longer. No text needs more: `>` takes four bytes, and most characters one. But a long namespace, declared
-/// once on the stream, could be asked for again by every short stanza.
-const EXPANSION_BYTES_MAX: usize = 1_024;
 
 /// Attributes of a stanza that has all that RFC 6120 §8.1 defines, and its namespace.
 const HEAD_ATTRIBUTES: usize = 6;
@@ -128,9 +127,9 @@ impl Building {
 
     fn check_written(&self, limits: &FramerLimits) -> Result<(), Misbehaved> {
         let extended = if let Head::Stanza(head) = &self.head { head.extended.len() } else { 0 };
-        let max = self.bytes as usize * EXPANSION_MAX + EXPANSION_BYTES_MAX;
+        let max = self.bytes as usize * EXPANSION_MAX + limits.expansion_bytes_max as usize;
         let fits = self.writer.as_str().len() + extended <= max;
-        if fits { Ok(()) } else { Err(Misbehaved::TooManyBytes(limits.element_bytes_max)) }
+        if fits { Ok(()) } else { Err(Misbehaved::TooManyBytesWritten(max.try_into().unwrap_or(u32::MAX))) }
     }
 
     /// The result.

@@ -19,8 +19,10 @@ use crate::text;
 /// What one first-level element may measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FramerLimits {
-    /// Bytes of one element (or of the stream header) as received. As written it may take four times as many.
+    /// Bytes of one element (or of the stream header) as received.
     pub element_bytes_max: u32,
+    /// As written it may take four times as many bytes as received, and so many more.
+    pub expansion_bytes_max: u32,
     /// Elements in it, itself included.
     pub elements_max: u32,
     /// Open tags, the stream's own included.
@@ -350,7 +352,9 @@ impl Framer {
 
 /// Reads back one stanza that was written on its own, with its namespace declared (`Stanza::write` with `xmlns`).
 pub fn read_stanza(text: &str) -> Option<Stanza> {
-    let limits = FramerLimits { element_bytes_max: u32::MAX, elements_max: u32::MAX, depth_max: u32::MAX };
+    let (element_bytes_max, elements_max, depth_max) = (u32::MAX, u32::MAX, u32::MAX);
+    // it was written once and is no longer now
+    let limits = FramerLimits { element_bytes_max, expansion_bytes_max: 0, elements_max, depth_max };
     let mut framer = Framer { place: Place::Open, ..Framer::new(ns::CLIENT, limits) };
     let mut rest = text.as_bytes();
     match framer.next(&mut rest) {

@@ -44,6 +44,10 @@ pub enum Misbehaved {
     LooseText,
     #[error("an element or stream larger than {0} bytes")]
     TooManyBytes(u32),
+    #[error(
+        "an element larger than {0} bytes in the form that is passed on, with each namespace where it is used"
+    )]
+    TooManyBytesWritten(u32),
     #[error("an element with more than {0} elements")]
     TooManyElements(u32),
     #[error("elements nested deeper than {0}")]
@@ -83,6 +87,7 @@ impl From<Misbehaved> for StreamCondition {
             Misbehaved::PrefixedContent => Self::BadNamespacePrefix,
             Misbehaved::LooseText => Self::BadFormat,
             Misbehaved::TooManyBytes(_)
+            | Misbehaved::TooManyBytesWritten(_)
             | Misbehaved::TooManyElements(_)
             | Misbehaved::TooDeep(_)
             | Misbehaved::TooManyAttributes(_)

@@ -103,6 +103,37 @@ fn the_layers_below_know_no_xep() {
     none(findings);
 }
 
+/// What the server allows at most stands in one file. What a file knows better is listed there, so that nobody has to
+/// look for it.
+#[test]
+fn limits_are_in_one_file_or_listed_there() {
+    const ALL: &str = "src/core/limits.rs";
+    let limit =
+        Regex::new(r"(?m)^\s*(?:pub(?:\([a-z]+\))? )?const [A-Z0-9_]+_MAX: ").expect("a good expression");
+    let files = rust_files();
+    let (_, all) = files.iter().find(|(path, _)| path == ALL).expect("the file of limits");
+    let listed: Vec<&str> = all
+        .text
+        .lines()
+        .map_while(|line| line.strip_prefix("//!"))
+        .flat_map(|line| line.split('`').filter(|word| word.ends_with(".rs") || word.ends_with('/')))
+        .collect();
+    let has_limits = files.iter().filter(|(path, source)| {
+        let is_ours = ["src/wire/", "src/store/", "src/core/", "src/net/", "xep/"]
+            .iter()
+            .any(|at| path.starts_with(at));
+        let is_test = path.contains("/tests") || path.contains("/examples/") || path.contains("/benches/");
+        let shipped = source.code.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        is_ours && !is_test && path != ALL && limit.is_match(shipped)
+    });
+    let has_limits: Vec<&str> = has_limits.map(|(path, _)| path.as_str()).collect();
+    let is_in = |path: &str, place: &str| path == place || (place.ends_with('/') && path.starts_with(place));
+    let unlisted = has_limits.iter().filter(|path| !listed.iter().any(|place| is_in(path, place)));
+    let gone = listed.iter().filter(|place| !has_limits.iter().any(|path| is_in(path, place)));
+    let findings = unlisted.map(|path| format!("{path}: a limit that {ALL} does not tell of"));
+    none(findings.chain(gone.map(|path| format!("{ALL}: lists {path}, which has no limit"))).collect());
+}
+
 #[test]
 fn nothing_names_what_is_not_here() {
     let tree = Tree::here();

@@ -36,7 +36,8 @@ const BIND: &str = "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xm
 const MESSAGE: &str = "<message to='romeo@a.example'/>";
 const CLOSE: &str = "</stream:stream>";
 
-const LIMITS: FramerLimits = FramerLimits { element_bytes_max: 10_000, elements_max: 32, depth_max: 32 };
+const LIMITS: FramerLimits =
+    FramerLimits { element_bytes_max: 10_000, expansion_bytes_max: 1_024, elements_max: 32, depth_max: 32 };
 
 async fn server() -> Arc<Server> {
     let plan = Plan::build(&[crate::im::MODULE], &Default::default()).unwrap();

@@ -8,12 +8,12 @@ mod common;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use common::{Client, DOMAIN, accounts, bare, server, server_on};
+use common::{Client, DOMAIN, accounts, bare, server, server_on, server_with};
 use expect_test::expect;
 use hearth_core::account::Account;
-use hearth_core::limits::DIRECTED_PRESENCE_MAX;
+use hearth_core::limits::{DIRECTED_PRESENCE_MAX, Limits};
 use hearth_core::sasl::Identity;
-use hearth_core::server::Server;
+use hearth_core::server::{Server, Settings};
 
 const PEOPLE: usize = 50;
 
@@ -72,8 +72,8 @@ fn apply(roster: &mut BTreeMap<String, String>, xml: &str) {
     }
 }
 
-fn get(version: i64) -> String {
-    format!("<iq type='get' id='g'><query xmlns='jabber:iq:roster' ver='{version}'/></iq>")
+fn get(ver: &str) -> String {
+    format!("<iq type='get' id='g'><query xmlns='jabber:iq:roster' ver='{ver}'/></iq>")
 }
 
 /// Reads results and pushes as a client does.
@@ -84,8 +84,13 @@ fn take(client: &mut Client, roster: &mut BTreeMap<String, String>) {
     }
 }
 
-async fn roster(client: &mut Client, version: i64) -> BTreeMap<String, String> {
-    client.send(&get(version)).await;
+/// The version of a client's roster now.
+fn version(client: &Client) -> String {
+    client.session.account.with(|state| state.roster.ver(state.roster.version()))
+}
+
+async fn roster(client: &mut Client, ver: &str) -> BTreeMap<String, String> {
+    client.send(&get(ver)).await;
     let mut roster = BTreeMap::new();
     take(client, &mut roster);
     roster
@@ -99,8 +104,8 @@ async fn what_was_missed_and_the_whole_are_the_same_roster() {
     let mut seen = Vec::new();
     for n in 0..60 {
         juliet.rest();
-        let version = juliet.session.account.with(|state| state.roster.version());
-        seen.push((version, roster(&mut juliet, -1).await));
+        let version = version(&juliet);
+        seen.push((version, roster(&mut juliet, "").await));
         // every third one is removed again later, every fifth changed
         let change = match n {
             n if n % 7 == 6 => format!("jid='c{}@x.example' subscription='remove'", n - 6),
@@ -113,15 +118,55 @@ async fn what_was_missed_and_the_whole_are_the_same_roster() {
             ))
             .await;
     }
-    let whole = roster(&mut juliet, -1).await;
+    let whole = roster(&mut juliet, "").await;
     assert!(whole.len() > 30);
-    let now = juliet.session.account.with(|state| state.roster.version());
+    let now = version(&juliet);
     for (version, mut known) in seen {
-        juliet.send(&get(version)).await;
+        juliet.send(&get(&version)).await;
         take(&mut juliet, &mut known);
         assert_eq!(known, whole, "what was missed since {version}");
     }
-    assert!(roster(&mut juliet, now).await.is_empty(), "nothing was missed");
+    assert!(roster(&mut juliet, &now).await.is_empty(), "nothing was missed");
+}
+
+/// Whoever has more contacts than a limit that was lowered can still change them and withdraw, and those withdraw
+/// from it: otherwise the two rosters would say different things (RFC 6121 §3.2.2, §3.3.3).
+#[tokio::test]
+async fn a_roster_beyond_its_limit_is_still_its_owners() {
+    let server = server().await;
+    let people = ["juliet", "romeo", "nurse", "mercutio", "paris"];
+    accounts(&server, &people).await;
+    let juliet = Client::bind(&server, "juliet", "r").await;
+    for other in &people[1..4] {
+        let other = Client::bind(&server, other, "r").await;
+        other.send(&format!("<presence type='subscribe' to='juliet@{DOMAIN}'/>")).await;
+        juliet.send(&format!("<presence type='subscribed' to='{}'/>", other.session.account.jid)).await;
+        juliet.send(&format!("<presence type='subscribe' to='{}'/>", other.session.account.jid)).await;
+        other.send(&format!("<presence type='subscribed' to='juliet@{DOMAIN}'/>")).await;
+    }
+    let limits = Limits { roster_items_max: 2, ..Limits::default() };
+    let lowered = server_with(server.store().clone(), Settings { limits, ..Settings::default() }).await;
+    let mut juliet = Client::bind(&lowered, "juliet", "r").await;
+    let mut romeo = Client::bind(&lowered, "romeo", "r").await;
+    let nurse = Client::bind(&lowered, "nurse", "r").await;
+    let set = |item: &str| {
+        format!("<iq type='set' id='s'><query xmlns='jabber:iq:roster'><item {item}/></query></iq>")
+    };
+    juliet.send(&format!("<presence type='unsubscribed' to='romeo@{DOMAIN}'/>")).await;
+    juliet.send(&format!("<presence type='unsubscribe' to='romeo@{DOMAIN}'/>")).await;
+    nurse.send(&format!("<presence type='unsubscribe' to='juliet@{DOMAIN}'/>")).await;
+    juliet.send(&set(&format!("jid='mercutio@{DOMAIN}' name='Cousin'"))).await;
+    assert_eq!(juliet.rest(), "iq s result\n");
+    juliet.send(&set("jid='paris@x.example'")).await;
+    juliet.send(&format!("<presence type='subscribe' id='p' to='paris@{DOMAIN}'/>")).await;
+    assert_eq!(juliet.rest(), "iq s error: cancel not-allowed\npresence p error: cancel not-allowed\n");
+    let seen = async |of: &mut Client| roster(of, "").await.into_values().collect::<Vec<_>>().join("\n");
+    expect![[r#"
+        jid='mercutio@verona.example' name='Cousin' subscription='both'/>
+        jid='nurse@verona.example' subscription='to'/>
+        jid='romeo@verona.example' subscription='none'/>"#]]
+    .assert_eq(&seen(&mut juliet).await);
+    expect!["jid='juliet@verona.example' subscription='none'/>"].assert_eq(&seen(&mut romeo).await);
 }
 
 #[tokio::test]
@@ -142,7 +187,7 @@ async fn a_damaged_contact_leaves_the_others_usable() {
         server.store().write(move |sql| sql.run(damage, &[])).await.unwrap();
         let again = server_on(server.store().clone()).await;
         let mut juliet = Client::bind(&again, "juliet", "r").await;
-        let seen = roster(&mut juliet, -1).await;
+        let seen = roster(&mut juliet, "").await;
         assert_eq!(seen.keys().collect::<Vec<_>>(), [&format!("romeo@{DOMAIN}")], "{damage}");
         assert_eq!(again.metrics().roster_items_damaged.value(), 1, "{damage}");
     }
@@ -154,7 +199,7 @@ async fn a_damaged_contact_leaves_the_others_usable() {
     romeo.send(&format!("<presence type='subscribe' to='juliet@{DOMAIN}'/>")).await;
     let again = server_on(server.store().clone()).await;
     let mut romeo = Client::bind(&again, "romeo", "r").await;
-    assert_eq!(roster(&mut romeo, -1).await.len(), 1);
+    assert_eq!(roster(&mut romeo, "").await.len(), 1);
 }
 
 #[tokio::test]

@@ -6,7 +6,10 @@ use std::task::Context;
 use hearth_core::bind;
 use hearth_core::ended::Ended;
 use hearth_core::iq::Verb;
-use hearth_core::limits::{DEPTH_MAX, ELEMENTS_MAX};
+use hearth_core::limits::{
+    DEPTH_MAX, ELEMENTS_MAX, EXPANSION_BYTES_MAX, PRE_AUTH_ELEMENTS_MAX, PRE_AUTH_EXPANSION_BYTES_MAX,
+    PRE_AUTH_STANZA_BYTES_MAX,
+};
 use hearth_core::outbox::End;
 use hearth_core::sasl::{BindingType, Failure, Identity, KeysMark, Password, Success};
 use hearth_core::session::Connected;
@@ -24,6 +27,14 @@ pub(super) struct Trying {
     attempt: Attempt,
     account: BareJid,
 }
+
+/// Of a client that is not bound yet.
+pub(super) const NARROW: FramerLimits = FramerLimits {
+    element_bytes_max: PRE_AUTH_STANZA_BYTES_MAX,
+    expansion_bytes_max: PRE_AUTH_EXPANSION_BYTES_MAX,
+    elements_max: PRE_AUTH_ELEMENTS_MAX,
+    depth_max: DEPTH_MAX,
+};
 
 impl Connection {
     pub(super) fn look_up(&mut self, account: BareJid) {
@@ -93,6 +104,7 @@ impl Connection {
         let limits = &self.shared.server.settings().limits;
         self.framer.set_limits(FramerLimits {
             element_bytes_max: limits.stanza_bytes_max,
+            expansion_bytes_max: EXPANSION_BYTES_MAX,
             elements_max: ELEMENTS_MAX,
             depth_max: DEPTH_MAX,
         });

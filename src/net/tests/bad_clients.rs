@@ -61,7 +61,11 @@ impl Scene {
         let listen = [Encryption::Starttls, Encryption::Direct]
             .map(|encryption| ListenConfig { address, encryption, starttls, plaintext_off_loopback: false })
             .to_vec();
-        let net = Net::start(server.clone(), NetSettings { listen, tls, development: true }).unwrap();
+        let net = Net::start(
+            server.clone(),
+            NetSettings { listen, tls, development: true, descriptors_max: u64::MAX },
+        )
+        .unwrap();
         let [address, direct] = net.local_addresses()[..] else { panic!("two listeners") };
         Self { server, address, direct, dir, net }
     }

@@ -15,7 +15,7 @@ pub enum Severity {
     Note,
     /// It is served, and some clients will have trouble or soon will.
     Warning,
-    /// It is not served.
+    /// It is not served; one that has merely expired is, as long as there is no better one.
     Error,
 }
 
@@ -176,6 +176,12 @@ impl Findings {
     #[must_use]
     pub fn is_servable(&self) -> bool {
         !self.0.iter().any(|finding| finding.severity == Severity::Error)
+    }
+
+    /// Whether nothing but its age keeps it from being served.
+    pub(super) fn is_merely_expired(&self) -> bool {
+        let mut errors = self.0.iter().filter(|finding| finding.severity == Severity::Error).peekable();
+        errors.peek().is_some() && errors.all(|finding| matches!(finding.problem, Problem::Expired { .. }))
     }
 
     /// The findings, the worst first.
@@ -379,12 +385,15 @@ mod tests {
         assert!(findings.is_servable());
         findings.push(Problem::SelfSigned);
         assert!(findings.is_servable());
+        assert!(!findings.is_merely_expired());
         findings.push(Problem::Expired { at: datetime!(2026-01-02 03:04 UTC) });
-        assert!(!findings.is_servable());
+        assert!(!findings.is_servable() && findings.is_merely_expired());
         expect_test::expect![[
             "the certificate expired on 2026-01-02T03:04:00Z (renew it, then reload); the certificate signed itself; \
              no client trusts it unasked (get one from an authority that clients trust)"
         ]]
         .assert_eq(&findings.to_string());
+        findings.push(Problem::KeyMismatch);
+        assert!(!findings.is_merely_expired());
     }
 }

@@ -84,26 +84,42 @@ impl TlsHosts {
     /// Loads the certificates of all hosts; the first is served to clients that name none. Reads files.
     ///
     /// # Errors
-    /// When one of them cannot be served. An expired one cannot: at a start somebody is there to mend it.
+    /// When one of them cannot be served. An expired one can, as it could if the server had gone on running: clients
+    /// decide what to think of it, and a machine that starts again by night must not take all hosts down for one.
     pub fn open(files: Vec<CertificateFiles>, now: OffsetDateTime) -> Result<Self, OpenError> {
+        let hosts = Self::empty();
+        let mut loaded = hosts.shared.loaded.lock();
+        let outcomes = hosts.apply(&mut loaded, files, now, Expired::Served);
+        drop(loaded);
+        served_or(outcomes)?;
+        Ok(hosts)
+    }
+
+    /// Whether all of these could be served to a host that has no certificate so far, by somebody who is there to mend
+    /// what cannot: an expired one cannot. Reads files.
+    ///
+    /// # Errors
+    /// When one of them cannot be served.
+    pub fn check(files: Vec<CertificateFiles>, now: OffsetDateTime) -> Result<(), OpenError> {
+        served_or(Self::empty().replace(files, now))
+    }
+
+    fn empty() -> Self {
         let shared = Shared { served: ArcSwap::default(), loaded: Mutex::default() };
-        let hosts = Self { shared: Arc::new(shared) };
-        let outcomes = hosts.replace(files, now);
-        let refused: Vec<_> = outcomes.into_iter().filter(|o| o.change == Change::Refused).collect();
-        if refused.is_empty() { Ok(hosts) } else { Err(OpenError { refused }) }
+        Self { shared: Arc::new(shared) }
     }
 
     /// Reads the files of all hosts again. Reads files, so not for a task that must not block.
     pub fn reload(&self, now: OffsetDateTime) -> Vec<Outcome> {
         let mut loaded = self.shared.loaded.lock();
         let files = std::mem::take(&mut loaded.files);
-        self.apply(&mut loaded, files, now)
+        self.apply(&mut loaded, files, now, Expired::Refused)
     }
 
     /// Serves the hosts of a changed configuration. Reads files, so not for a task that must not block.
     pub fn replace(&self, files: Vec<CertificateFiles>, now: OffsetDateTime) -> Vec<Outcome> {
         let mut loaded = self.shared.loaded.lock();
-        self.apply(&mut loaded, files, now)
+        self.apply(&mut loaded, files, now, Expired::Refused)
     }
 
     /// What is served for `host`, in any spelling.
@@ -140,12 +156,18 @@ impl TlsHosts {
         self.shared.loaded.lock().stamps.clone()
     }
 
-    fn apply(&self, loaded: &mut Loaded, files: Vec<CertificateFiles>, now: OffsetDateTime) -> Vec<Outcome> {
+    fn apply(
+        &self,
+        loaded: &mut Loaded,
+        files: Vec<CertificateFiles>,
+        now: OffsetDateTime,
+        expired: Expired,
+    ) -> Vec<Outcome> {
         // Taken before the files are read: a change in between is then seen as a change, not missed.
         loaded.stamps = files.iter().flat_map(|f| [&f.chain, &f.key]).map(|path| stamped(path)).collect();
         let before = self.shared.served.load_full();
         let mut after = Served::default();
-        let mut outcomes = Reading { now, read: HashMap::new() }.all(&files, &before, &mut after);
+        let mut outcomes = Reading { now, expired, read: HashMap::new() }.all(&files, &before, &mut after);
         outcomes.extend(removed(&before, &after, &outcomes));
         self.shared.served.store(Arc::new(after));
         loaded.files = files;
@@ -180,9 +202,22 @@ fn removed(before: &Served, after: &Served, outcomes: &[Outcome]) -> Vec<Outcome
         .collect()
 }
 
+/// What becomes of a certificate that is good but for its age, and is not served already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expired {
+    Served,
+    Refused,
+}
+
+fn served_or(outcomes: Vec<Outcome>) -> Result<(), OpenError> {
+    let refused: Vec<_> = outcomes.into_iter().filter(|o| o.change == Change::Refused).collect();
+    if refused.is_empty() { Ok(()) } else { Err(OpenError { refused }) }
+}
+
 /// One pass over the files. Files that several hosts share are read once.
 struct Reading<'f> {
     now: OffsetDateTime,
+    expired: Expired,
     read: HashMap<(&'f PathBuf, &'f PathBuf), (Findings, Option<Certificate>)>,
 }
 
@@ -227,7 +262,8 @@ impl<'f> Reading<'f> {
             return (Change::Unchanged, Some(Arc::clone(old)), findings);
         }
         inspect::judge_host(&files.domain, &certificate.facts, &mut findings);
-        if !findings.is_servable() {
+        let may_be_old = self.expired == Expired::Served && findings.is_merely_expired();
+        if !findings.is_servable() && !may_be_old {
             return kept(findings);
         }
         match HostTls::new(&files.domain, certificate) {
@@ -261,6 +297,9 @@ impl Outcome {
             Change::Removed => info!(host = %domain, "certificate no longer served"),
             Change::Swapped if findings.is_empty() => {
                 info!(host = %domain, expires, sha256, "certificate served");
+            }
+            Change::Swapped if !findings.is_servable() => {
+                error!(host = %domain, %findings, expires, sha256, "certificate served although it has expired");
             }
             Change::Swapped => warn!(host = %domain, %findings, expires, sha256, "certificate served"),
             Change::Unchanged if findings.is_servable() => {

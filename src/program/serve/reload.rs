@@ -1,7 +1,8 @@
 //! Reading configuration and certificates anew while the server runs (SIGHUP, `hearth reload`).
 //!
-//! A configuration with a mistake changes nothing, and neither does one whose ports or certificates cannot be had. What
-//! cannot change without a restart is named, one by one.
+//! A configuration with a mistake changes nothing, and neither does one whose ports cannot be had or that has a new host
+//! without a certificate. Where the new certificate of an old host is refused, the rest is taken, and whoever asked is
+//! told that it failed: scripts that renew certificates look at that alone. What cannot change without a restart is named.
 
 mod differences;
 
@@ -9,7 +10,7 @@ use hearth_core::host::Hosts;
 use hearth_core::server::Reconfiguration;
 use hearth_core::unserved;
 use hearth_net::config::ListenConfig;
-use hearth_net::tls::{Development, Outcome, TlsHosts};
+use hearth_net::tls::{Change, Development, Outcome, TlsHosts};
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
@@ -24,18 +25,29 @@ type Answer = oneshot::Sender<Result<String, String>>;
 impl Program {
     /// Reads everything anew, logs what became of it and tells whoever asked.
     pub(super) async fn reload(&mut self, answer: Option<Answer>) {
-        let outcome = self.try_reload().await.map_err(|error| format!("{error:#}"));
-        match &outcome {
-            Ok(text) => tracing::info!("reloaded: {}", text.replace('\n', "; ")),
-            Err(text) => tracing::error!("not reloaded, all stays as it was: {}", text.replace('\n', "; ")),
-        }
+        let line = |text: &str| text.replace('\n', "; ");
+        let told = match self.try_reload().await {
+            Ok(Reloaded { text, is_complete: true }) => {
+                tracing::info!("reloaded: {}", line(&text));
+                Ok(text)
+            }
+            Ok(Reloaded { text, .. }) => {
+                tracing::error!("reloaded, but a certificate was refused: {}", line(&text));
+                Err(format!("a certificate was refused, the rest was taken:\n{text}"))
+            }
+            Err(error) => {
+                let text = format!("{error:#}");
+                tracing::error!("not reloaded, all stays as it was: {}", line(&text));
+                Err(format!("nothing was changed: {text}"))
+            }
+        };
         if let Some(answer) = answer {
             // who does not wait for it any more does not want it
-            let _ = answer.send(outcome.map_err(|text| format!("nothing was changed: {text}")));
+            let _ = answer.send(told);
         }
     }
 
-    async fn try_reload(&mut self) -> anyhow::Result<String> {
+    async fn try_reload(&mut self) -> anyhow::Result<Reloaded> {
         let sources = self.sources.clone();
         let Loaded { config: wanted, .. } = spawn_blocking(move || load(&sources)).await??;
         let listeners = self.net.prepare(&wanted.listen).map_err(explained)?;
@@ -45,6 +57,7 @@ impl Program {
         let (hosts, certificates) = spawn_blocking(move || take_certificates(&config, &served)).await??;
         // from here on nothing can be refused any more
         let mut text = told(&self.config, &new, &wanted, listeners.waiting(), &certificates.outcomes);
+        let is_complete = certificates.outcomes.iter().all(|outcome| outcome.change != Change::Refused);
         if let Err(error) = self.log.change(&new.log) {
             tracing::error!("the log goes on as it was: {error:#}");
         }
@@ -62,8 +75,16 @@ impl Program {
                 tracing::error!(%error, "accounts of domains that are no host could not be looked for")
             }
         }
-        Ok(text)
+        Ok(Reloaded { text, is_complete })
     }
+}
+
+/// What a reload has done.
+struct Reloaded {
+    /// In words.
+    text: String,
+    /// Whether every host has the certificate that lies there for it.
+    is_complete: bool,
 }
 
 /// The wanted configuration without what needs a restart ([`NEED_RESTART`]).
@@ -86,7 +107,7 @@ fn take_certificates(config: &Config, served: &TlsHosts) -> anyhow::Result<(Host
     let found = certificates::find(config, &hosts, now)?;
     certificates::check_use(config, &found, now)?;
     let new = found.files.iter().filter(|files| served.host(&files.domain).is_none());
-    TlsHosts::open(new.cloned().collect(), now)?;
+    TlsHosts::check(new.cloned().collect(), now)?;
     let outcomes = served.replace(found.files, now);
     Ok((hosts, Taken { outcomes, development: found.development }))
 }

@@ -5,8 +5,12 @@
 use allocation_counter::measure;
 use hearth_wire::{Frame, Framer, FramerLimits, ns};
 
-const LIMITS: FramerLimits =
-    FramerLimits { element_bytes_max: 262_144, elements_max: 20_000, depth_max: 100 };
+const LIMITS: FramerLimits = FramerLimits {
+    element_bytes_max: 262_144,
+    expansion_bytes_max: 1_024,
+    elements_max: 20_000,
+    depth_max: 100,
+};
 
 const HEADER: &str = "<?xml version='1.0'?><stream:stream to='example.net' version='1.0' xmlns='jabber:client' \
                       xmlns:stream='http://etherx.jabber.org/streams'>";

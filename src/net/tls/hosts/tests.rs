@@ -99,6 +99,34 @@ fn an_unchanged_certificate_stays_even_when_it_has_expired_and_the_outcome_says_
 }
 
 #[test]
+fn a_start_serves_what_has_expired_for_want_of_a_better_one_and_nobody_else_takes_it() {
+    let authority = Authority::new();
+    let files = TestFiles::empty(&["example.org"]);
+    let mut old = params(&["example.org"]);
+    old.not_after = NOW - Duration::HOUR;
+    files.write(&authority.issue_with(old));
+    let hosts = files.open();
+    let served = hosts.host("example.org").unwrap();
+    assert_eq!(hosts.reload(NOW)[0].change, Change::Unchanged);
+    let told = TlsHosts::check(files.entries(), NOW).unwrap_err().to_string();
+    assert!(told.contains("expired on") && told.contains("renew it"), "{told}");
+    // another that has expired is no better
+    let mut older = params(&["example.org"]);
+    older.not_after = NOW - Duration::HOUR * 2;
+    files.write(&authority.issue_with(older));
+    assert_eq!(hosts.reload(NOW)[0].change, Change::Refused);
+    assert!(Arc::ptr_eq(&hosts.host("example.org").unwrap(), &served));
+    // its age must be all that is wrong with it
+    let mut of_another = params(&["example.net"]);
+    of_another.not_after = NOW - Duration::HOUR;
+    files.write(&authority.issue_with(of_another));
+    let told = TlsHosts::open(files.entries(), NOW).unwrap_err().to_string();
+    assert!(told.contains("expired on") && told.contains("not for example.org"), "{told}");
+    files.write(&authority.issue(&["example.org"]));
+    assert_eq!(hosts.reload(NOW)[0].change, Change::Swapped);
+}
+
+#[test]
 fn a_new_list_of_hosts_adds_removes_and_leaves_the_rest_alone() {
     let files = Authority::new().files(&["example.org", "example.net", "example.com"]);
     let hosts = TlsHosts::open(vec![files.entry("example.org"), files.entry("example.net")], NOW).unwrap();

@@ -303,6 +303,7 @@ fn nothing_follows_the_end() {
 fn limits_are_policy() {
     for misbehaved in [
         Misbehaved::TooManyBytes(1),
+        Misbehaved::TooManyBytesWritten(1),
         Misbehaved::TooManyElements(1),
         Misbehaved::TooDeep(1),
         Misbehaved::TooManyAttributes(1),

@@ -121,14 +121,17 @@ fn so_many_declarations_may_be_in_force() {
 #[test]
 fn the_written_form_is_limited_too() {
     let header = HEADER.replace("xmlns=", &format!("xmlns:p='{}' xmlns=", "n".repeat(1_000)));
-    let too_much = Err(Misbehaved::TooManyBytes(LIMITS.element_bytes_max));
     for once in ["<message><p:a/></message>", "<message p:a=''/>", "<message><a p:a='' p:b=''/></message>"] {
         assert_eq!(read(&mut opened_with(&header, LIMITS), once.repeat(9)).1, Ok(()), "{once}");
     }
     for twice in
         ["<message><p:a/><p:a/></message>", "<message p:a=''><p:a/></message>", "<message><a p:a=''/><p:a/>"]
     {
+        let written = twice.rfind("<p:a/>").unwrap() + "<p:a/>".len();
+        let too_much = Err(Misbehaved::TooManyBytesWritten(1_024 + 4 * written as u32));
         assert_eq!(read(&mut opened_with(&header, LIMITS), twice).1, too_much, "{twice}");
+        let more = FramerLimits { expansion_bytes_max: 2_048, ..LIMITS };
+        assert_eq!(read(&mut opened_with(&header, more), twice).1, Ok(()), "{twice}");
     }
     // escaping is not the sender's fault
     let escaped = format!("<message><body>{}</body></message>", ">".repeat(100_000));

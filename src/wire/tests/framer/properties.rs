@@ -6,8 +6,12 @@ use hearth_wire::{
 
 use crate::oracle::{self, Node, Tree};
 
-const LIMITS: FramerLimits =
-    FramerLimits { element_bytes_max: 100_000, elements_max: 10_000, depth_max: 1_000 };
+const LIMITS: FramerLimits = FramerLimits {
+    element_bytes_max: 100_000,
+    expansion_bytes_max: 1_024,
+    elements_max: 10_000,
+    depth_max: 1_000,
+};
 
 /// Reads a stream from `document` and checks everything that can be checked about it. `cuts` says where reads end.
 pub(crate) fn check(document: &[u8], cuts: &[u8]) {
@@ -129,6 +133,7 @@ fn check_agreement(document: &[u8], consumed: usize, whole: &Outcome) {
             | Misbehaved::PrefixedContent
             | Misbehaved::SecondStream
             | Misbehaved::TooManyBytes(_)
+            | Misbehaved::TooManyBytesWritten(_)
             | Misbehaved::TooManyElements(_)
             | Misbehaved::TooDeep(_)
             | Misbehaved::TooManyAttributes(_)

@@ -2,8 +2,12 @@
 
 use hearth_wire::{Flaw, Frame, Framer, FramerLimits, Header, Misbehaved, Nonza, Stanza, ns};
 
-pub(crate) const LIMITS: FramerLimits =
-    FramerLimits { element_bytes_max: 262_144, elements_max: 20_000, depth_max: 100 };
+pub(crate) const LIMITS: FramerLimits = FramerLimits {
+    element_bytes_max: 262_144,
+    expansion_bytes_max: 1_024,
+    elements_max: 20_000,
+    depth_max: 100,
+};
 
 pub(crate) const HEADER: &str = "<stream:stream to='example.net' version='1.0' xmlns='jabber:client' \
                                  xmlns:stream='http://etherx.jabber.org/streams'>";
