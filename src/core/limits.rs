@@ -7,7 +7,8 @@
 //!   be as written, declarations in force. `src/wire/jid.rs`, `src/wire/jid/`: the parts of an address.
 //! - `src/core/sasl.rs`, `src/core/sasl/`: messages, passwords, keys. `src/core/stream/header.rs`: languages.
 //! - `src/core/offline.rs`, `src/net/outgoing.rs`: how much is handed on at a time.
-//! - `src/core/admin/list.rs`, `src/core/command.rs`, `src/core/control.rs`: what admins ask for.
+//! - `src/core/admin/list.rs`, `src/core/command.rs`, `src/core/control.rs`, `src/core/unserved.rs`: what admins ask for and
+//!   are told.
 //! - `src/net/tls/`: keys and files, and what a handshake holds.
 //! - `src/store/`: reads and writes at a time, names, pages. `xep/`: what each extension keeps.
 
