@@ -8,7 +8,7 @@ mod common;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
-use common::{Client, DOMAIN, FLEETING, MIGRATIONS, accounts, chat, server, server_on};
+use common::{Client, DOMAIN, FLEETING, MIGRATIONS, accounts, chat, messages, server_on, two};
 use expect_test::{Expect, expect};
 use hearth_core::ended::Ended;
 use hearth_core::outbox::End;
@@ -17,13 +17,6 @@ use hearth_store::{Options, Store};
 
 fn check(client: &mut Client, expected: Expect) {
     expected.assert_eq(&client.rest());
-}
-
-async fn two() -> (Arc<Server>, Client) {
-    let server = server().await;
-    accounts(&server, &["romeo", "juliet"]).await;
-    let romeo = Client::bind(&server, "romeo", "r").await;
-    (server, romeo)
 }
 
 /// Sends juliet so many messages, `m0` and so on.
@@ -307,14 +300,6 @@ async fn an_account_that_is_removed_takes_nothing_and_says_so() {
 fn large(to: &str, id: &str) -> String {
     let text = "x".repeat(200_000);
     format!("<message to='{to}@{DOMAIN}' type='chat' id='{id}'><body>{text}</body></message>")
-}
-
-fn messages(lines: &str) -> Vec<String> {
-    lines
-        .lines()
-        .filter_map(|line| line.strip_prefix("message "))
-        .map(|line| line.replace(" chat", ""))
-        .collect()
 }
 
 #[tokio::test]

@@ -5,23 +5,7 @@
 
 mod common;
 
-use std::sync::Arc;
-
-use common::{Client, DOMAIN, accounts, chat, server};
-use hearth_core::server::Server;
-
-async fn two() -> (Arc<Server>, Client) {
-    let server = server().await;
-    accounts(&server, &["romeo", "juliet"]).await;
-    let romeo = Client::bind(&server, "romeo", "r").await;
-    (server, romeo)
-}
-
-/// The ids of the messages among what was read.
-fn messages(read: &str) -> Vec<String> {
-    let ids = read.lines().filter_map(|line| line.strip_prefix("message ")?.split(' ').next());
-    ids.map(str::to_owned).collect()
-}
+use common::{Client, DOMAIN, accounts, chat, messages, two};
 
 #[tokio::test]
 async fn a_session_that_ends_keeps_nothing_from_its_siblings_that_they_have_too() {

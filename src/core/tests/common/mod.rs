@@ -77,3 +77,20 @@ impl Dice {
         (self.0 >> 11) % n
     }
 }
+
+/// A server with romeo, who is connected, and juliet, who is not.
+pub async fn two() -> (Arc<Server>, Client) {
+    let server = server().await;
+    accounts(&server, &["romeo", "juliet"]).await;
+    let romeo = Client::bind(&server, "romeo", "r").await;
+    (server, romeo)
+}
+
+/// The messages among what a client read, each as its id, and its type unless that is `chat`.
+pub fn messages(lines: &str) -> Vec<String> {
+    lines
+        .lines()
+        .filter_map(|line| line.strip_prefix("message "))
+        .map(|line| line.replace(" chat", ""))
+        .collect()
+}
